@@ -3,6 +3,7 @@
 //! Every stream is a projection of a run's log. A route that starts a run and one that only follows it both end in the
 //! `stream` module, and a client that lost its connection continues any stream from its cursor.
 
+mod agent_preview;
 mod ai_sdk;
 mod chats;
 mod continuation;
@@ -129,6 +130,7 @@ fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(scoped(&[Scope::RunsRead], routes!(events::events)))
         .routes(scoped(&[Scope::RunsRead], routes!(follow::follow)))
+        .routes(scoped(&[Scope::AgentsRead], routes!(agent_preview::preview_agent)))
         .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(follow::follow_with_slashes)))
         .merge(starts)
         .merge(starts_by_get)

@@ -59,7 +59,7 @@ pub(crate) async fn ask(
 }
 
 fn tool(agent: &PublishedAgent) -> Tool {
-    let PublishedAgent { name, definition } = agent;
+    let PublishedAgent { name, definition, .. } = agent;
     let what = definition.description.trim();
     let description =
         format!("{what} Starts a task in the background and returns at once. Call get_run for its result.");

@@ -6,21 +6,24 @@
 
 use futures::future::try_join_all;
 use sequent_conversation::{
-    Error, NewRun, ParentRun, Run, RunOptions, Runs, TurnRequest, cancel_child, create,
+    Error, NewRun, ParentRun, Run, RunChoices, RunOptions, RunSetup, Runs, TurnRequest, cancel_child, create,
 };
-use sequent_core::{RunId, Timestamp};
+use sequent_core::{ApiError as _, RunId, Timestamp};
+use sequent_definitions::{AgentKey, AgentReference, Error as AgentError, Selector, Surroundings};
 use sequent_event::{
-    Body, Child, ChildEnd, Configuration, Event, Lineage, Orchestration, Phase, RunOutcome, State, Step,
-    StepStatus,
+    Body, Budget, Child, ChildEnd, Event, Orchestration, Phase, RunOutcome, State, Step, StepAgent,
+    StepStatus, Totals,
     size::{MAX_TEXT_BYTES, encoded_prefix},
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
 use sequent_tool::cut;
+use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::{
     Engine,
     execution::{Execution, Flow},
+    role::is_temporary,
 };
 
 /// Bytes of the task that a child is told it is a part of.
@@ -72,15 +75,33 @@ async fn start(execution: &mut Execution<'_>, steps: &[Step], rows: &[Run]) -> R
     if has_new {
         execution.flush().await?;
     }
+    let mut missing = Vec::new();
     for child in execution.state.live_children() {
         let exists = rows.iter().any(|row| row.id == child.run);
         let step = steps.iter().find(|step| step.id == child.name);
         if let Some(step) = step.filter(|_| !exists) {
-            let new = child_run(execution, child.run, step, steps.len());
-            Box::pin(create(&execution.engine.runs(), &new, TurnRequest::Wait)).await?;
+            missing.push((child.run, step));
+        }
+    }
+    for (run, step) in missing {
+        match child_run(execution, run, step, steps.len()).await {
+            Ok(new) => Box::pin(create(&execution.engine.runs(), &new, TurnRequest::Wait)).await?,
+            Err(error) if is_temporary(&error) => return Err(error.into()),
+            Err(error) => execution.append(without_agent(run, &error)).await?,
         }
     }
     Ok(())
+}
+
+/// The event that ends a child which was not created, because the agent of its step is not there any more.
+fn without_agent(subagent_run_id: RunId, error: &AgentError) -> Body {
+    Body::SubagentError {
+        subagent_run_id,
+        message: error.details().detail.into_owned(),
+        code: "agent_unavailable".to_owned(),
+        usage: Totals::default(),
+        usage_may_grow: false,
+    }
 }
 
 /// The steps that have no child yet, as many as may run now.
@@ -92,37 +113,72 @@ fn startable<'s>(execution: &Execution<'_>, steps: &'s [Step]) -> Vec<&'s Step> 
 }
 
 /// The child run that carries out `step`. Each of `shares` children gets an equal share of the budget.
-fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) -> NewRun {
+///
+/// # Errors
+/// If the agent of the step cannot be read, or is not there any more.
+async fn child_run(
+    execution: &Execution<'_>,
+    run: RunId,
+    step: &Step,
+    shares: usize,
+) -> Result<NewRun, AgentError> {
     let state = &execution.state;
-    let configuration = Configuration {
-        orchestration: Orchestration::Direct,
-        deliverable_type: None,
-        hold: None,
-        tools: state.configuration.tools.clone(),
-        client_tools: Vec::new(),
-        // A person has approved the calls that they see. Tools that need an approval are not offered to children.
-        approved_tools: Vec::new(),
-        output_schema: None,
-        parameters: state.configuration.parameters.clone(),
-        budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
-        scopes: state.configuration.scopes.clone(),
-        lineage: Lineage::default(),
-        replay: None,
-        requested: None,
-        agent: state.configuration.agent.clone(),
+    let budget = execution.engine.bounds.share(state, shares, Timestamp::now());
+    let RunSetup { model, options, .. } = match step.agent.as_deref() {
+        Some(agent) => setup_of(execution, agent, budget).await?,
+        None => RunSetup { options: options_of(state, budget), ..RunSetup::default() },
     };
     let task = state.prompts.first().map(|prompt| prompt.content.text());
     let task = task.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
     let task = encoded_prefix(task, MAX_TASK);
     let content = format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions);
     let parent = &execution.run;
-    NewRun {
+    Ok(NewRun {
         run,
-        model: parent.model.clone(),
-        options: RunOptions::from(&configuration),
+        model: model.map(|model| model.to_string()).or_else(|| parent.model.clone()),
+        options,
         parent: Some(ParentRun { run: parent.id, epoch: state.epoch }),
         ..NewRun::new(execution.key.tenant, parent.user_id, parent.project_id, content)
+    })
+}
+
+/// The options of a child that works as its parent does. It has no tools of the client, and no calls that people have approved:
+/// tools that need an approval are not offered to children.
+fn options_of(state: &State, budget: Budget) -> RunOptions {
+    let configuration = &state.configuration;
+    RunOptions {
+        orchestration: Orchestration::Direct,
+        deliverable_type: None,
+        client_tools: Vec::new(),
+        output_schema: None,
+        budget: budget.into(),
+        ..RunOptions::from(configuration)
     }
+}
+
+/// The setup of a child that works as another agent: with its model, its instructions and its tools, as far as the parent may
+/// use them.
+async fn setup_of(
+    execution: &Execution<'_>,
+    agent: &StepAgent,
+    budget: Budget,
+) -> Result<RunSetup, AgentError> {
+    let own = options_of(&execution.state, budget);
+    let reference =
+        AgentReference { agent: AgentKey::Id(agent.id), version: Selector::Version(agent.version) };
+    let surroundings = Surroundings::on(Timestamp::now());
+    let agents = &execution.engine.agents;
+    let chosen = agents.choose(execution.key.tenant, Some(&reference), &Map::new(), &surroundings).await?;
+    let chosen = chosen.ok_or(AgentError::AgentNotFound)?;
+    let choices = RunChoices {
+        orchestration: Some(own.orchestration),
+        tools: own.tools,
+        budget: own.budget,
+        ..RunChoices::default()
+    };
+    let setup = choices.with_agent(chosen);
+    let options = RunOptions { deliverable_type: None, scopes: own.scopes, ..setup.options };
+    Ok(RunSetup { options, ..setup })
 }
 
 /// Appends the results of children that have ended.

@@ -18,7 +18,7 @@ use crate::{
     execution::{Execution, Flow, run_error, stop_error},
     fit::{Cut, RequestLimits, TooLarge, fit},
     next::Purpose,
-    prompt::{self, Prepared},
+    prompt::Prepared,
     room,
     summary::{self, Interruption, WantedSummary, Written},
 };
@@ -50,7 +50,7 @@ pub(crate) async fn request(
     model: &ModelName,
 ) -> Result<Ready, Error> {
     let (conversation, earlier) = conversation(execution).await?;
-    let prepared = prompt::prepare(execution, purpose, model, &conversation);
+    let prepared = execution.prepare(purpose, model, &conversation);
     let is_there = |through| conversation.turns.iter().any(|turn| turn.at <= through);
     let cover = earlier.cover.filter(|through| is_there(*through));
     let words = earlier
@@ -91,7 +91,7 @@ pub(crate) async fn draft(
     model: &ModelName,
 ) -> Result<Prepared, Error> {
     let (conversation, _) = conversation(execution).await?;
-    Ok(prompt::prepare(execution, purpose, model, &conversation))
+    Ok(execution.prepare(purpose, model, &conversation))
 }
 
 /// Leaves out more after the provider has refused a request of this many tokens as too large. The second refusal in a row

@@ -158,6 +158,7 @@ impl RunLoop<'_> {
                 return Ok(flow);
             }
             execution.load_tools().await;
+            execution.load_delegates().await?;
         }
         let bodies = match next {
             Next::Tools => return Box::pin(tools::carry_out(execution, jobs)).await,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_attachments::Files;
 use sequent_conversation::{Error, Run, closing_bodies};
-use sequent_core::{Timestamp, pace::scaled};
+use sequent_core::{TenantId, Timestamp, pace::scaled};
 use sequent_event::{
     Body, CancelReason, ClientTool, Configuration, Entry, RunOutcome, State, StepStatus, size::encoded_prefix,
 };
@@ -18,7 +18,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     Engine, Window,
+    conversation::Conversation,
+    delegates::{self, Delegate},
     earlier::Earlier,
+    next::Purpose,
+    offer::Offering,
+    prompt::{self, Basis, Prepared},
     role::{AgentRole, is_temporary},
 };
 
@@ -63,6 +68,8 @@ pub(crate) struct Execution<'a> {
     has_all_tools: bool,
     /// The role of the model, once it was read. `None` if the run has no agent.
     pub(crate) role: Option<AgentRole>,
+    /// The agents that can carry out steps of the plan, once they were read.
+    delegates: Option<Vec<Delegate>>,
     /// The earlier turns of the project, once they were read.
     pub(crate) earlier: Option<Arc<Earlier>>,
     /// The files that people attached, as far as they were read. `None` if the deployment has no artifacts.
@@ -93,6 +100,7 @@ impl<'a> Execution<'a> {
             tools,
             has_all_tools: false,
             role: None,
+            delegates: None,
             earlier: None,
             files: files(engine, key),
             run,
@@ -107,10 +115,8 @@ impl<'a> Execution<'a> {
     /// Adds the tools of the client, and those of the tenant's MCP servers. Only a step that needs them waits for the servers.
     pub(crate) async fn load_tools(&mut self) {
         if !self.has_all_tools {
-            let Configuration { tools: allowed, client_tools, .. } = &self.state.configuration;
-            let tools = self.engine.tools_of(self.key.tenant, allowed.as_deref()).await;
-            let tools = self.role.as_ref().map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
-            self.tools = with_client_tools(tools, client_tools);
+            let configuration = &self.state.configuration;
+            self.tools = tools_of_run(self.engine, self.key.tenant, configuration, self.role.as_ref()).await;
             self.has_all_tools = true;
         }
     }
@@ -133,6 +139,39 @@ impl<'a> Execution<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Reads the agents that can carry out steps of the plan.
+    pub(crate) async fn load_delegates(&mut self) -> Result<(), Error> {
+        if self.delegates.is_none() {
+            self.delegates = Some(delegates::of_run(self.engine, self.key.tenant, &self.state).await?);
+        }
+        Ok(())
+    }
+
+    /// The agents that can carry out steps of the plan. None before [`Execution::load_delegates`].
+    pub(crate) fn delegates(&self) -> &[Delegate] {
+        self.delegates.as_deref().unwrap_or_default()
+    }
+
+    /// What the models of the run can be offered.
+    pub(crate) fn offering(&self) -> Offering<'_> {
+        Offering { state: &self.state, tools: &self.tools, agents: self.delegates() }
+    }
+
+    /// Prepares the request for this purpose.
+    pub(crate) fn prepare(
+        &self,
+        purpose: Purpose,
+        model: &ModelName,
+        conversation: &Conversation,
+    ) -> Prepared {
+        let basis = Basis {
+            offering: self.offering(),
+            role: self.role.as_ref().map(|role| role.instructions.as_str()),
+            abilities: &self.engine.models.abilities().known(),
+        };
+        prompt::prepare(&basis, purpose, model, conversation)
     }
 
     /// Returns `model` and those that are tried if it cannot answer, in order.
@@ -229,6 +268,18 @@ impl<'a> Execution<'a> {
 fn files(engine: &Engine, key: LogKey) -> Option<Files> {
     let artifacts = engine.artifacts.clone()?;
     Some(Files::new(artifacts, key.tenant, engine.extractor.clone()))
+}
+
+/// Reads the tools that a run may call: those of the deployment and the tenant, as its agent may use them, and those of its client.
+pub(crate) async fn tools_of_run(
+    engine: &Engine,
+    tenant: TenantId,
+    configuration: &Configuration,
+    role: Option<&AgentRole>,
+) -> Arc<Registry> {
+    let tools = engine.tools_of(tenant, configuration.tools.as_deref()).await;
+    let tools = role.map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
+    with_client_tools(tools, &configuration.client_tools)
 }
 
 /// Adds the tools of the client. Their names were those of no other tool when the run was started.

@@ -4,18 +4,71 @@ use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::DocumentKind;
 use sequent_event::{Orchestration, State};
 use sequent_model::ToolSpec;
-use sequent_tool::{Tool, client_tool};
+use sequent_tool::{Registry, Tool, client_tool};
 
-use crate::{execution::Execution, next::Purpose, planning};
+use crate::{delegates::Delegate, next::Purpose, planning};
 
-/// The tools that a request for this purpose offers.
-pub(crate) fn tools(execution: &Execution<'_>, purpose: Purpose) -> Vec<ToolSpec> {
-    match purpose {
-        Purpose::Plan => vec![planning::spec()],
-        Purpose::Conclude | Purpose::Deliver(_) => deliverable_tool(execution).into_iter().collect(),
-        Purpose::Answer => answering_tools(execution),
-        // The document is written when all steps are done.
-        Purpose::Step => research_tools(execution).into_iter().chain([planning::spec()]).collect(),
+/// What the models of a run can be offered.
+#[derive(Clone, Copy)]
+pub(crate) struct Offering<'a> {
+    /// The state of the run.
+    pub(crate) state: &'a State,
+    /// The tools of the deployment, of the tenant and of the client.
+    pub(crate) tools: &'a Registry,
+    /// The agents that can carry out steps of a plan.
+    pub(crate) agents: &'a [Delegate],
+}
+
+impl Offering<'_> {
+    /// The tools that a request for this purpose offers.
+    pub(crate) fn tools(&self, purpose: Purpose) -> Vec<ToolSpec> {
+        let planning = || planning::spec(self.agents);
+        match purpose {
+            Purpose::Plan => vec![planning()],
+            Purpose::Conclude | Purpose::Deliver(_) => self.deliverable_tool().into_iter().collect(),
+            Purpose::Answer => self.answering_tools(),
+            // The document is written when all steps are done.
+            Purpose::Step => self.research_tools().into_iter().chain([planning()]).collect(),
+        }
+    }
+
+    /// The names of the tools that the run may call.
+    pub(crate) fn allowed(&self) -> Vec<String> {
+        let configuration = &self.state.configuration;
+        let mut names: Vec<String> = self.answering_tools().into_iter().map(|spec| spec.name).collect();
+        names.extend(configuration.client_tools.iter().map(|tool| tool.name.clone()));
+        if configuration.orchestration == Orchestration::Plan {
+            names.push(planning::NAME.to_owned());
+        }
+        names
+    }
+
+    fn answering_tools(&self) -> Vec<ToolSpec> {
+        self.research_tools().into_iter().chain(self.deliverable_tool()).collect()
+    }
+
+    /// The tools that the deployment, the run's request and its scopes allow, without those of the client and those that
+    /// deliver a document. A child run cannot ask people, so it gets no tool that does.
+    fn research_tools(&self) -> Vec<ToolSpec> {
+        let configuration = &self.state.configuration;
+        let is_child = self.state.parent.is_some();
+        let mut specs = self.tools.specs(configuration.tools.as_deref());
+        specs.retain(|spec| {
+            let delivers = DocumentKind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
+            self.tools.get(&spec.name).is_some_and(|tool| {
+                let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
+                let is_for_others = delivers || tool.is_of_client() || (is_child && asks_people(tool));
+                has_scope && !is_for_others
+            })
+        });
+        specs
+    }
+
+    /// The tool that writes the document which the run has to deliver.
+    fn deliverable_tool(&self) -> Option<ToolSpec> {
+        let tool = self.tools.get(tool_name(wanted(self.state)?))?;
+        let has_scope = tool.scope.is_none_or(|scope| self.state.configuration.has_scope(scope));
+        has_scope.then(|| tool.spec.clone())
     }
 }
 
@@ -28,44 +81,6 @@ pub(crate) fn client_tools(state: &State, purpose: Purpose) -> Vec<ToolSpec> {
     declared.iter().map(|tool| client_tool::tool(tool).spec).collect()
 }
 
-/// The names of the tools that the run may call.
-pub(crate) fn allowed(execution: &Execution<'_>) -> Vec<String> {
-    let mut names: Vec<String> = answering_tools(execution).into_iter().map(|spec| spec.name).collect();
-    names.extend(execution.state.configuration.client_tools.iter().map(|tool| tool.name.clone()));
-    if execution.state.configuration.orchestration == Orchestration::Plan {
-        names.push(planning::NAME.to_owned());
-    }
-    names
-}
-
-fn answering_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
-    research_tools(execution).into_iter().chain(deliverable_tool(execution)).collect()
-}
-
-/// The tools that the deployment, the run's request and its scopes allow, without those of the client and those that deliver
-/// a document. A child run cannot ask people, so it gets no tool that does.
-fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
-    let configuration = &execution.state.configuration;
-    let is_child = execution.state.parent.is_some();
-    let mut specs = execution.tools.specs(configuration.tools.as_deref());
-    specs.retain(|spec| {
-        let delivers = DocumentKind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
-        execution.tools.get(&spec.name).is_some_and(|tool| {
-            let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
-            let is_for_others = delivers || tool.is_of_client() || (is_child && asks_people(tool));
-            has_scope && !is_for_others
-        })
-    });
-    specs
-}
-
 fn asks_people(tool: &Tool) -> bool {
     tool.asks() || tool.needs_approval
-}
-
-/// The tool that writes the document which the run has to deliver.
-fn deliverable_tool(execution: &Execution<'_>) -> Option<ToolSpec> {
-    let tool = execution.tools.get(tool_name(wanted(&execution.state)?))?;
-    let has_scope = tool.scope.is_none_or(|scope| execution.state.configuration.has_scope(scope));
-    has_scope.then(|| tool.spec.clone())
 }

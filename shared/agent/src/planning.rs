@@ -1,10 +1,13 @@
 //! `write_plan`: the tool with which a model writes its plan.
 
 use schemars::JsonSchema;
-use sequent_event::{Plan, Step, StepStatus, size::MAX_TEXT_BYTES};
+use sequent_event::{Plan, Step, StepAgent, StepStatus, size::MAX_TEXT_BYTES};
 use sequent_model::ToolSpec;
 use sequent_tool::schema;
 use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::delegates::Delegate;
 
 /// The name of the tool. The agent itself carries the call out, because the plan is part of the log.
 pub(crate) const NAME: &str = "write_plan";
@@ -40,22 +43,42 @@ struct StepArguments {
     /// True if the step needs no other step's result.
     #[serde(default)]
     independent: bool,
+    /// The name of the agent that carries the step out. The schema has it only if there are such agents.
+    #[serde(default)]
+    #[schemars(skip)]
+    agent: Option<String>,
 }
 
-/// The tool as the model sees it.
-pub(crate) fn spec() -> ToolSpec {
+/// The tool as the model sees it, with the agents that can carry out steps.
+pub(crate) fn spec(agents: &[Delegate]) -> ToolSpec {
+    let mut parameters = schema::of::<PlanArguments>();
+    let step = parameters.pointer_mut("/properties/steps/items/properties");
+    if let Some(step) = step.filter(|_| !agents.is_empty()) {
+        step["agent"] = agent_schema(agents);
+    }
     ToolSpec {
         name: NAME.to_owned(),
         description: "Writes the plan, or replaces the steps of it that are still to be done.".to_owned(),
-        parameters: schema::of::<PlanArguments>(),
+        parameters,
     }
+}
+
+fn agent_schema(agents: &[Delegate]) -> Value {
+    let names: Vec<&str> = agents.iter().map(|delegate| delegate.agent.name.as_str()).collect();
+    let described: Vec<String> =
+        agents.iter().map(|delegate| format!("{}: {}", delegate.agent.name, delegate.description)).collect();
+    let description = format!(
+        "An agent that carries out the step. It knows the instructions of the step and no result of another one.\n{}",
+        described.join("\n")
+    );
+    json!({"type": "string", "enum": names, "description": description})
 }
 
 /// Builds the new plan from `arguments`: steps that have ended stay, the rest is replaced.
 ///
 /// # Errors
 /// A text for the model: the problem of the plan.
-pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, String> {
+pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>, agents: &[Delegate]) -> Result<Plan, String> {
     let written: PlanArguments =
         serde_json::from_str(arguments).map_err(|error| format!("The plan is not valid: {error}."))?;
     let old_steps = before.into_iter().flat_map(|plan| &plan.steps);
@@ -63,7 +86,7 @@ pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, S
     if written.steps.is_empty() && steps.is_empty() {
         return Err("A plan must have at least one step.".to_owned());
     }
-    for StepArguments { id, title, instructions, independent } in written.steps {
+    for StepArguments { id, title, instructions, independent, agent } in written.steps {
         if id.trim().is_empty() || id.len() > 64 {
             return Err("The id of a step must have 1 to 64 bytes.".to_owned());
         }
@@ -72,7 +95,10 @@ pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, S
         }
         check_length("title", &id, &title, MAX_TITLE)?;
         check_length("instructions", &id, &instructions, MAX_INSTRUCTIONS)?;
-        steps.push(Step { id, title, instructions, independent, status: StepStatus::Pending });
+        let agent = agent.map(|name| named(agents, &name)).transpose()?.map(Box::new);
+        // The run of an agent does not see the results of other steps.
+        let independent = independent || agent.is_some();
+        steps.push(Step { id, title, instructions, independent, agent, status: StepStatus::Pending });
     }
     if steps.len() > MAX_STEPS {
         return Err(format!("A plan can have at most {MAX_STEPS} steps."));
@@ -86,6 +112,11 @@ pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, S
         ));
     }
     Ok(plan)
+}
+
+fn named(agents: &[Delegate], name: &str) -> Result<StepAgent, String> {
+    let named = agents.iter().find(|delegate| delegate.agent.name == name);
+    named.map(|delegate| delegate.agent.clone()).ok_or_else(|| format!("There is no agent `{name}`."))
 }
 
 fn check_length(field: &str, step: &str, text: &str, max: usize) -> Result<(), String> {
@@ -109,6 +140,7 @@ mod tests {
             new_plan(
                 &serde_json::json!({"steps": (0..steps).map(step).collect::<Vec<_>>()}).to_string(),
                 None,
+                &[],
             )
         };
         let largest = plan(50, &"x".repeat(1_800)).unwrap();
@@ -123,7 +155,7 @@ mod tests {
     #[test]
     fn the_tool_as_the_model_sees_it() {
         insta::with_settings!({sort_maps => true}, {
-            insta::assert_json_snapshot!(spec().parameters, @r#"
+            insta::assert_json_snapshot!(spec(&[]).parameters, @r#"
             {
               "additionalProperties": false,
               "properties": {

@@ -4,14 +4,13 @@ use sequent_conversation::RunOptions;
 use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::DocumentKind;
 use sequent_event::{RequestRecord, State};
-use sequent_model::{Message, ModelName, ModelParameters, Request, estimate::request_tokens};
+use sequent_model::{AbilityTable, Message, ModelName, ModelParameters, Request, estimate::request_tokens};
 use serde_json::Value;
 
 use crate::{
     conversation::Conversation,
-    execution::Execution,
     next::Purpose,
-    offer,
+    offer::{self, Offering},
     offers::{RequestOffer, digest_of},
     output,
 };
@@ -85,27 +84,37 @@ impl Prepared {
     }
 }
 
+/// What a request is made of, besides its conversation.
+pub(crate) struct Basis<'a> {
+    pub(crate) offering: Offering<'a>,
+    /// The instructions of the agent.
+    pub(crate) role: Option<&'a str>,
+    /// The abilities of the models.
+    pub(crate) abilities: &'a AbilityTable,
+}
+
 /// Prepares the request for this purpose.
 pub(crate) fn prepare(
-    execution: &Execution<'_>,
+    basis: &Basis<'_>,
     purpose: Purpose,
     model: &ModelName,
     conversation: &Conversation,
 ) -> Prepared {
-    let output_schema = output::schema(&execution.state, purpose);
-    let calls_tools = execution.engine.models.abilities().known().calls_tools(model);
-    let role = execution.role.as_ref().map(|role| role.instructions.as_str());
-    let client_tools = if calls_tools { offer::client_tools(&execution.state, purpose) } else { Vec::new() };
+    let Basis { offering, role, abilities } = basis;
+    let state = offering.state;
+    let output_schema = output::schema(state, purpose);
+    let calls_tools = abilities.calls_tools(model);
+    let client_tools = if calls_tools { offer::client_tools(state, purpose) } else { Vec::new() };
     let offer = RequestOffer {
-        system: system(purpose, wanted(&execution.state), role),
-        tools: if calls_tools { offer::tools(execution, purpose) } else { Vec::new() },
+        system: system(purpose, wanted(state), *role),
+        tools: if calls_tools { offering.tools(purpose) } else { Vec::new() },
         with_client_tools: !client_tools.is_empty(),
     };
     let messages = messages(conversation, purpose, offer.has_tools());
     let request = Request {
         must_call: purpose.must_call(),
         tools: client_tools,
-        parameters: parameters(&execution.state),
+        parameters: parameters(state),
         output_schema: output_schema.cloned(),
         ..Request::new(model.clone(), messages)
     };

@@ -145,6 +145,7 @@ mod tests {
             title: "S".into(),
             instructions: "Do it.".into(),
             independent: false,
+            agent: None,
             status: StepStatus::Pending,
         };
         let log = [

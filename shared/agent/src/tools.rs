@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::{
     execution::{Execution, Flow, StopSignal, append, at, stop_error, stop_signal},
     jobs::{self, JobRequest, RunJobs},
-    offer, questions,
+    questions,
     verdict::{Verdict, verdict},
     web::WebRules,
 };
@@ -37,7 +37,7 @@ struct ReadyCall {
 /// Carries out every call that has no result. The calls run in parallel; the questions of all calls to people
 /// end the execution together.
 pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs) -> Result<Flow, Error> {
-    let allowed = offer::allowed(execution);
+    let allowed = execution.offering().allowed();
     let mut ready: Vec<ReadyCall> = Vec::new();
     let mut questions: Vec<Question> = Vec::new();
     let mut requests: Vec<JobRequest> = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
             execution.append(result(&id, "The call is not known.".to_owned())).await?;
             continue;
         };
-        match verdict(&execution.state, &execution.tools, &allowed, &web, &call) {
+        match verdict(execution.offering(), &allowed, &web, &call) {
             Verdict::Run(tool, arguments) => ready.push(ReadyCall { call, tool, arguments }),
             Verdict::Answer(content) => execution.append(result(&id, content)).await?,
             Verdict::Plan(plan) => {

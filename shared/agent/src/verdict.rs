@@ -3,10 +3,10 @@
 use sequent_event::{
     AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, QuestionedCall, Reason, RunJob, State, ToolCall,
 };
-use sequent_tool::{Registry, Tool, ToolKind, ask_user, web_fetch};
+use sequent_tool::{Tool, ToolKind, ask_user, web_fetch};
 use serde_json::{Value, json};
 
-use crate::{planning, questions, web::WebRules};
+use crate::{offer::Offering, planning, questions, web::WebRules};
 
 /// Bytes of a job's input at most: it is part of a row, and DynamoDB allows 400 KB.
 const MAX_JOB_INPUT: usize = 200_000;
@@ -30,15 +30,15 @@ pub(crate) enum Verdict {
 
 /// Decides how to handle `call`. The run may use the tools in `allowed`, and `web_fetch` within the rules of `web`.
 pub(crate) fn verdict(
-    state: &State,
-    tools: &Registry,
+    offering: Offering<'_>,
     allowed: &[String],
     web: &WebRules,
     call: &ToolCall,
 ) -> Verdict {
+    let Offering { state, tools, agents } = offering;
     let quote = questions::quote(call, state.pending_tools.len());
     if call.name == planning::NAME && allowed.contains(&call.name) {
-        return match planning::new_plan(&call.arguments, state.plan.as_ref()) {
+        return match planning::new_plan(&call.arguments, state.plan.as_ref(), agents) {
             Ok(plan) => Verdict::Plan(plan),
             Err(problem) => Verdict::Answer(problem),
         };

@@ -267,6 +267,7 @@ fn configuration(new: &NewRun, position: &Position) -> Configuration {
         ..Configuration::from(new.options.clone())
     };
     let Some(reservation) = new.reservation.as_deref() else { return configuration };
+    configuration.models.clone_from(&reservation.plan.models);
     let requested = limits(&configuration);
     if let Some(allowed) = &reservation.plan.tools {
         let requested = configuration.tools.take();
@@ -295,7 +296,7 @@ fn limits(configuration: &Configuration) -> RequestedLimits {
 
 /// The first events of the log: the configuration if it is not the default, the user's message, and the copies of a run
 /// that is repeated.
-fn opening(new: &NewRun, position: &Position, message_id: MessageId) -> Vec<Body> {
+pub(crate) fn opening(new: &NewRun, position: &Position, message_id: MessageId) -> Vec<Body> {
     let configuration = configuration(new, position);
     let is_default = configuration == Configuration::default();
     let configured = (!is_default).then_some(Body::RunConfigured(Box::new(configuration)));

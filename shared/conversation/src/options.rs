@@ -99,6 +99,7 @@ impl From<RunOptions> for Configuration {
             replay: None,
             requested: None,
             agent: options.agent.map(Box::new),
+            models: None,
         }
     }
 }

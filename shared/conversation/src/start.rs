@@ -11,8 +11,9 @@ mod setup;
 use std::{sync::Arc, time::Duration};
 
 use sequent_billing::{Credits, Error as BillingError};
-use sequent_core::{Principal, ProjectId, RunId, Scope, Timestamp, pace::scaled};
+use sequent_core::{MessageId, Principal, ProjectId, RunId, Scope, Timestamp, pace::scaled};
 use sequent_definitions::Agents;
+use sequent_event::Body;
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
@@ -28,9 +29,11 @@ pub use request::{Destination, OnConflict, RunRequest};
 pub use setup::{RunChoices, RunSetup};
 
 use crate::{
-    Continues, Error, NewRun, Projects, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed,
+    Continues, Error, NewRun, Projects, RunOptions, RunRows, RunStore, TurnRequest,
+    create::{create, create_claimed, opening},
     named_project,
     project_name::name_claim,
+    tree::Position,
     turn::{self, first_waiting},
 };
 use live_run::LiveRun;
@@ -135,6 +138,16 @@ impl RunStarter {
         let definition = self.agents.version(caller.tenant, agent.id, agent.version).await?;
         let instructions = self.agents.instructions(caller.tenant, agent).await?;
         Ok(RunSetup { model, fallbacks: definition.fallbacks.clone(), options, instructions })
+    }
+
+    /// Returns the events that the log of the run would begin with if it were the first one of its conversation. Stores
+    /// nothing. What is refused here would be refused as a run.
+    ///
+    /// # Errors
+    /// [`Error::Billing`], or when the table fails.
+    pub async fn opening(&self, request: &RunRequest) -> Result<Vec<Body>, Error> {
+        let new = self.reserve(request).await?;
+        Ok(opening(&new, &Position::default(), MessageId::new()))
     }
 
     /// Stores these rows with the run that is started next, for a message that brings them.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_core::TenantId;
+use sequent_core::{AgentId, TenantId};
 use sequent_tables::key::{self, DefinitionKind};
 
 use crate::{AgentDefinition, Agents, DefinitionName, Error, VersionLabel, head::Head};
@@ -14,7 +14,10 @@ const MAX_LISTED: usize = 50;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct PublishedAgent {
+    pub id: AgentId,
     pub name: DefinitionName,
+    /// The number of the version with the label.
+    pub version: u32,
     /// The version with the label.
     pub definition: Arc<AgentDefinition>,
 }
@@ -33,7 +36,7 @@ impl Agents {
         for (head, version) in labelled.into_iter().take(MAX_LISTED) {
             let id = head.id.parse().map_err(|_| Error::AgentNotFound)?;
             let definition = self.version(tenant, id, version).await?;
-            published.push(PublishedAgent { name: head.name.clone(), definition });
+            published.push(PublishedAgent { id, name: head.name.clone(), version, definition });
         }
         Ok(published)
     }

@@ -36,3 +36,12 @@ pub struct PromptVersion {
     /// The number of the version, from 1.
     pub version: u32,
 }
+
+/// The agent that carries out a step of a plan, as it was when the plan was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the agent of a run")]
+pub struct StepAgent {
+    pub id: AgentId,
+    pub name: String,
+    pub version: u32,
+}

@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{ClientTool, Lineage, Replay, RunAgent};
+use crate::{ClientTool, Lineage, Replay, RunAgent, StepAgent};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub struct Configuration {
     /// The agent that the run was started with, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Box<RunAgent>>,
+    /// The models that the plan of the account allows, if it does not allow all: names, or beginnings of names with a `*` at
+    /// the end. An agent of a step may have another model than the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
 }
 
 /// Limits of a run as its caller chose them.
@@ -208,6 +212,9 @@ pub struct Step {
     /// The step needs no result of another one, so a child run may execute it in parallel.
     #[serde(default)]
     pub independent: bool,
+    /// The agent whose run carries out the step. A step of the run itself, and of its own agent, has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Box<StepAgent>>,
     #[serde(default)]
     pub status: StepStatus,
 }

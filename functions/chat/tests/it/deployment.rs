@@ -4,6 +4,8 @@ use sequent_agent::{Engine, execute};
 use sequent_billing::Credits;
 use sequent_chat_function::{App, router};
 use sequent_conversation::{NewRun, Runs, create_claimed};
+use sequent_core::Timestamp;
+use sequent_definitions::{LabelMove, NewAgent, NewVersion};
 use sequent_http::testing::{
     Answer, Event,
     deployment::{self as testing, Person, golden_with},
@@ -53,6 +55,19 @@ impl Deployment {
         let deployment = Self { function, engine: shared.unwrap(), ada };
         deployment.execute(message).await;
         deployment
+    }
+
+    /// Creates an agent with the label `production`.
+    pub(crate) async fn publish(&self, name: &str, definition: &str) {
+        let tenant = self.ada.tenant();
+        let agents = &self.engine.agents;
+        let now = Timestamp::now();
+        let content = serde_json::from_str(definition).unwrap();
+        let version = NewVersion { content, change: None, user: self.ada.user() };
+        agents.create(tenant, &NewAgent { name: name.parse().unwrap(), version }, now).await.unwrap();
+        let production = "production".parse().unwrap();
+        let to = LabelMove { version: 1, expected: None };
+        agents.set_label(tenant, &name.parse().unwrap(), &production, to, now).await.unwrap();
     }
 
     async fn execute(&self, message: &str) {

@@ -1,5 +1,6 @@
 //! The golden events of this function and their responses.
 
+mod agents;
 mod structured;
 
 use insta::assert_snapshot;
@@ -20,6 +21,7 @@ fn goldens() -> Golden {
             r#""$name":${space}0"#,
         )
         .redact(r#""(?P<name>offer|messages)":"[0-9a-f]{32}""#, r#""$name":"[digest]""#)
+        .redact(r#""date": "[0-9-]{10}""#, r#""date": "[today]""#)
         .redact(r#""writer":(?P<space> ?)"[^"]*""#, r#""writer":${space}"[writer]""#)
 }
 
@@ -35,7 +37,11 @@ async fn answer_in(deployment: &Deployment, case: &str) -> String {
 
 #[test]
 fn every_golden_event_is_tested() {
-    let sources = concat!(include_str!("golden.rs"), include_str!("golden/structured.rs"));
+    let sources = concat!(
+        include_str!("golden.rs"),
+        include_str!("golden/agents.rs"),
+        include_str!("golden/structured.rs")
+    );
     goldens().assert_all_tested(sources);
 }
 

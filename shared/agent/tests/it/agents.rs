@@ -1,10 +1,13 @@
 //! Runs of agents: they work as the version of their agent says, whatever becomes of the agent.
 
-use sequent_agent::{SentRequest, execute};
-use sequent_conversation::{NewRun, RunChoices, RunStarter};
+use sequent_agent::{PreviewedRun, SentRequest, execute, preview};
+use sequent_conversation::{
+    Continues, Destination, NewRun, OnConflict, RunChoices, RunRequest, RunSetup, RunStarter,
+};
 use sequent_core::{Principal, RunId, Scopes, Timestamp, UserId, Via};
 use sequent_definitions::{AgentDefinition, NewAgent, NewVersion};
 use sequent_event::{Phase, RunOutcome};
+use sequent_model::Message;
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,24 +45,34 @@ impl Bench {
         }
     }
 
-    /// A run of the agent, as a request with these choices sets it up.
-    async fn asking_agent(&self, choices: Value) -> NewRun {
+    fn starter(&self) -> RunStarter {
         let credits = sequent_billing::Credits::new(self.engine.store().clone(), None, Default::default());
-        let starter = RunStarter::new(self.engine.runs(), credits).with_agents(self.engine.agents.clone());
-        let caller = Principal {
+        RunStarter::new(self.engine.runs(), credits).with_agents(self.engine.agents.clone())
+    }
+
+    fn caller(&self) -> Principal {
+        Principal {
             tenant: self.tenant,
             user: self.user,
             session: None,
             api_key: None,
             scopes: Scopes::ALL,
             via: Via::Bearer,
-        };
+        }
+    }
+
+    async fn set_up(&self, variables: Value) -> RunSetup {
         let choices = RunChoices {
             agent: Some(SUPPORT.parse().unwrap()),
-            variables: serde_json::from_value(choices).unwrap(),
+            variables: serde_json::from_value(variables).unwrap(),
             ..RunChoices::default()
         };
-        let setup = starter.set_up(&caller, choices, None).await.unwrap();
+        self.starter().set_up(&self.caller(), choices, None).await.unwrap()
+    }
+
+    /// A run of the agent, as a request with these variables sets it up.
+    async fn asking_agent(&self, variables: Value) -> NewRun {
+        let setup = self.set_up(variables).await;
         NewRun {
             model: setup.model.map(|model| model.to_string()),
             options: setup.options,
@@ -118,6 +131,66 @@ async fn a_run_works_as_its_agent_says() {
     for said in ["Mira", "Friendly and brief.", "customers of Tidal Books. Use short sentences."] {
         assert!(system.contains(said), "{said} in {system}");
     }
+}
+
+#[tokio::test]
+async fn a_preview_is_what_a_run_sends() {
+    let server = ScriptedServer::start(|_, _| Answer::Text("It is on its way.".to_owned()));
+    let bench = window::bench(&server, 128_000, 40).await;
+    bench
+        .agent(json!({
+            "instructions": "You help customers of {{ shop }} on {{ date }}.",
+            "variables": {"shop": {"type": "string", "required": true}},
+            "tools": [{"name": "fetch"}],
+            "parameters": {"temperature": 0.5},
+            "output_schema": {"type": "object", "properties": {"answer": {"type": "string"}}},
+        }))
+        .await;
+    let variables = json!({"shop": "Tidal Books"});
+    let setup = bench.set_up(variables.clone()).await;
+    let request = RunRequest {
+        caller: bench.caller(),
+        project: Destination::or_new(None),
+        prompt: "Where is my order?".to_owned().try_into().unwrap(),
+        setup,
+        on_conflict: OnConflict::default(),
+        continues: Continues::default(),
+        replay: None,
+        idempotency: None,
+    };
+    let opening = bench.starter().opening(&request).await.unwrap();
+    let run = PreviewedRun { opening, model: None, earlier: Vec::new() };
+    let previewed = preview(&bench.engine, bench.tenant, run.clone()).await.unwrap();
+    assert!(server.requests().is_empty(), "no model was asked");
+
+    let asking = bench.asking_agent(variables).await;
+    let writer = bench.owned(&asking).await;
+    execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    let sent = window::context(&bench, asking.run, Some(1)).await.unwrap();
+    assert_eq!(previewed.tokens, sent.usage.request.as_deref().unwrap().tokens);
+    let expected = SentRequest::Exact {
+        system: previewed.system,
+        tools: previewed.tools,
+        must_call: previewed.must_call,
+        parameters: Box::new(previewed.parameters),
+        output_schema: previewed.output_schema,
+        messages: previewed.messages,
+    };
+    assert_eq!(expected, sent.request);
+
+    // Earlier turns come before the question, as many as the agent wants.
+    bench.change(json!({"instructions": "You help.", "history": {"turns": 1}})).await;
+    let setup = bench.set_up(json!({})).await;
+    let opening = bench.starter().opening(&RunRequest { setup, ..request }).await.unwrap();
+    let earlier = ["One", "Two"].map(|said| [Message::user(said), Message::assistant("Yes.")]).concat();
+    let run = PreviewedRun { opening, earlier, ..run };
+    let previewed = preview(&bench.engine, bench.tenant, run).await.unwrap();
+    let marked = Message::assistant("(The conversation up to here is left out.)");
+    let user = Message::user("Two");
+    assert_eq!(
+        previewed.messages,
+        [marked, user, Message::assistant("Yes."), Message::user("Where is my order?")]
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod scripted;
 mod sequences;
 mod server;
 mod sizes;
+mod step_agents;
 mod summaries;
 mod tools;
 mod turns;

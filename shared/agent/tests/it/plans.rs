@@ -29,7 +29,7 @@ fn impatient(engine: Engine) -> Engine {
 }
 
 /// Executes every run that needs an owner, children first, until the parent has ended.
-async fn work(bench: &Bench, of: &NewRun) {
+pub(crate) async fn work(bench: &Bench, of: &NewRun) {
     let key = bench.key(of.run);
     for _ in 0..50 {
         for child in bench.state(of.run).await.children {

@@ -79,7 +79,9 @@ impl RunChoices {
         RunSetup { model: self.model, options, ..RunSetup::default() }
     }
 
-    fn with_agent(mut self, agent: ChosenAgent) -> RunSetup {
+    /// Completes the choices with those of the agent.
+    #[must_use]
+    pub fn with_agent(mut self, agent: ChosenAgent) -> RunSetup {
         let ChosenAgent { agent, definition, instructions } = agent;
         if self.output_schema.is_none() && self.deliverable_type.is_none() {
             self.output_schema = definition.output_schema.clone().map(Into::into);

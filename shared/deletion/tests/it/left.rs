@@ -167,6 +167,7 @@ fn work(job_id: JobId, child: RunId) -> Vec<Body> {
         title: word("title"),
         instructions: word("instructions"),
         independent: true,
+        agent: None,
         status: StepStatus::Pending,
     };
     let source = Citation {

@@ -99,6 +99,7 @@ fn the_status_of_a_step_changes_without_a_new_plan() {
         title: id.to_uppercase(),
         instructions: "Do it.".into(),
         independent: false,
+        agent: None,
         status: StepStatus::Pending,
     };
     let plan = Plan { steps: vec![step("a"), step("b")] };

@@ -56,6 +56,7 @@ pub(super) fn step() -> Step {
         title: "S".into(),
         instructions: "Do it.".into(),
         independent: false,
+        agent: None,
         status: StepStatus::Pending,
     }
 }

@@ -41,6 +41,16 @@ pub(super) fn agents() -> Vec<Entry> {
             added.chain(keyed(of, &path)).collect()
         }),
         entry("GET /api/agents/{id}/versions/{version}", "id version", |of| each_agent(of, "/versions/1")),
+        entry(
+            "POST /api/agents/{id}/preview",
+            "id messages role content variables model client_tools name description input_schema expires_in_seconds \
+             output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            |of| {
+                let conversation = json!({"messages": [{"role": "user", "content": "Where is my order?"}]});
+                let previews = each_agent(of, "/preview").into_iter();
+                previews.map(|call| call.body(conversation.clone())).collect()
+            },
+        ),
         entry("PUT /api/agents/{id}/labels/{label}", "id label version expected", |of| {
             each_agent(of, "/labels/production").into_iter().map(|call| call.body(moved())).collect()
         }),
