@@ -1,5 +1,11 @@
 //! Values for the tests of this crate and of others.
 
+mod log;
+mod values;
+
+pub use log::{GeneratedLog, MOVES};
+pub use values::task;
+
 use crate::Usage;
 
 /// The usage of a call of the demo model, which has ended in the usual way and has no price.

@@ -1,8 +1,14 @@
 //! The values that the log of a run at work is made of.
 
-use super::*;
+use sequent_core::{ArtifactId, JobId, MessageId, MicroUsd};
 
-pub(super) fn task() -> Body {
+use crate::{
+    Artifact, Body, Citation, Compaction, CompactionReason, Coverage, Step, StepStatus, Totals, Usage,
+};
+
+/// The message that the run answers.
+#[must_use]
+pub fn task() -> Body {
     Body::UserMessage {
         message_id: MessageId::from_bits(u128::MAX >> 1),
         content: "The task.".into(),
