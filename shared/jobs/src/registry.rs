@@ -124,6 +124,11 @@ pub enum Failed {
     /// Another attempt may succeed.
     #[error("{0}")]
     Retry(String),
+    /// Another attempt may succeed, but not before this pause: the other side has asked for it. The pause of the policy holds
+    /// if it is longer.
+    #[error("{why}")]
+    #[expect(missing_docs, reason = "the comment of the variant explains them")]
+    RetryAfter { why: String, pause: Duration },
     /// Every other attempt would fail, too.
     #[error("{0}")]
     Poison(String),

@@ -31,6 +31,8 @@ pub(super) enum Act {
     Succeed,
     /// Fails until this many attempts were made.
     FailUntil(u32),
+    /// Fails, and asks for this many seconds before the next attempt.
+    FailFor(u64),
     Refuse,
     Panic,
     Hang,
@@ -81,6 +83,9 @@ impl JobKind for Puppet {
             Act::Succeed => Ok(Done::text(format!("attempt {}", context.attempt))),
             Act::FailUntil(times) if begun < times => Err(Failed::Retry("not yet".into())),
             Act::FailUntil(_) => Ok(Done::text("at last")),
+            Act::FailFor(seconds) => {
+                Err(Failed::RetryAfter { why: "busy".into(), pause: Duration::from_secs(seconds) })
+            }
             Act::Refuse => Err(Failed::Poison("never".into())),
             Act::Panic => panic!("out of luck"),
             Act::Hang => std::future::pending().await,
@@ -199,6 +204,18 @@ async fn a_job_runs_once_even_if_it_is_delivered_twice() {
     let unknown = Delivery { job_id: sequent_core::JobId::new(), ..delivery };
     assert_eq!(bench.work(unknown).await, Worked::Nothing);
     assert_eq!(bench.begun.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_failure_that_asks_for_a_pause_is_not_retried_before() {
+    let bench = Bench::new().await;
+    let before = Timestamp::now();
+    for (seconds, shortest) in [(3_600, Duration::from_secs(3_600)), (0, Duration::from_millis(10))] {
+        let delivery = bench.enqueue(Act::FailFor(seconds)).await;
+        assert_eq!(bench.work(delivery).await, Worked::Again);
+        let job = bench.job(delivery).await;
+        assert!(job.not_before.is_some_and(|at| at >= before + shortest), "{job:?}");
+    }
 }
 
 #[tokio::test]

@@ -21,13 +21,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(400);
 /// The end of an attempt, before it is stored.
 pub(super) enum AttemptEnd {
     Done(Done),
-    Failed(JobFailure),
+    Failed {
+        why: JobFailure,
+        /// The shortest pause until the next attempt.
+        pause: Duration,
+    },
     Poison(JobFailure),
     Lost,
     NoTime,
 }
 
 impl AttemptEnd {
+    fn failed(code: &str, why: &str) -> Self {
+        Self::Failed { why: JobFailure::new(code, why), pause: Duration::ZERO }
+    }
+
     pub(super) fn poison(why: String) -> Self {
         Self::Poison(JobFailure::new("poison", &why))
     }
@@ -80,11 +88,11 @@ impl Worker {
             biased;
             ended = handler => match ended {
                 Ok(ended) => of_result(ended),
-                Err(panic) => AttemptEnd::Failed(JobFailure::new("panicked", panic_text(&*panic))),
+                Err(panic) => AttemptEnd::failed("panicked", panic_text(&*panic)),
             },
             () = sleep(kind.timeout) => {
                 let why = format!("The attempt took longer than {} s.", kind.timeout.as_secs_f32());
-                AttemptEnd::Failed(JobFailure::new("timeout", &why))
+                AttemptEnd::failed("timeout", &why)
             }
             () = async { drop(leaving.wait_for(|leaving| *leaving).await) } => AttemptEnd::NoTime,
             () = at(hand_back_at) => AttemptEnd::NoTime,
@@ -134,7 +142,10 @@ async fn changed(reported: &mut watch::Receiver<Option<JobProgress>>, not_before
 fn of_result(result: Result<Done, Failed>) -> AttemptEnd {
     match result {
         Ok(done) => AttemptEnd::Done(done),
-        Err(Failed::Retry(why)) => AttemptEnd::Failed(JobFailure::new("failed", &why)),
+        Err(Failed::Retry(why)) => AttemptEnd::failed("failed", &why),
+        Err(Failed::RetryAfter { why, pause }) => {
+            AttemptEnd::Failed { why: JobFailure::new("failed", &why), pause }
+        }
         Err(Failed::Poison(why)) => AttemptEnd::poison(why),
         Err(Failed::OverBudget(why)) => AttemptEnd::Poison(JobFailure::new(JobFailure::OVER_BUDGET, &why)),
     }

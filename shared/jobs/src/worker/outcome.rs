@@ -43,7 +43,7 @@ impl Worker {
             AttemptEnd::Lost => Worked::Fenced,
             AttemptEnd::NoTime => self.take(attempt, &job.waiting(None), Worked::HandedBack).await?,
             AttemptEnd::Poison(why) => self.fail(attempt, why).await?,
-            AttemptEnd::Failed(why) => self.fail_once(attempt, why).await?,
+            AttemptEnd::Failed { why, pause } => self.fail_once(attempt, why, pause).await?,
             AttemptEnd::Done(done) => self.succeed(attempt, done).await?,
         };
         if worked == Worked::Fenced && !job.usage.is_none() {
@@ -61,7 +61,9 @@ impl Worker {
         match self.patiently(attempt, || end(&self.storage, success, now)).await {
             Ok(End::Stored) => Ok(Worked::Success),
             Ok(End::Fenced) => Ok(Worked::Fenced),
-            Err(Error::Effects(why)) => self.fail_once(attempt, JobFailure::new("failed", &why)).await,
+            Err(Error::Effects(why)) => {
+                self.fail_once(attempt, JobFailure::new("failed", &why), Duration::ZERO).await
+            }
             Err(error @ Error::Unstorable(_)) => {
                 self.fail(attempt, JobFailure::new("poison", &error.to_string())).await
             }
@@ -69,14 +71,19 @@ impl Worker {
         }
     }
 
-    /// Stores a failed attempt. The job waits for its next attempt, or fails if none is left.
-    async fn fail_once(&self, attempt: Attempt<'_>, why: JobFailure) -> Result<Worked, Error> {
+    /// Stores a failed attempt. The job waits for its next attempt, at least for the pause, or fails if none is left.
+    async fn fail_once(
+        &self,
+        attempt: Attempt<'_>,
+        why: JobFailure,
+        shortest: Duration,
+    ) -> Result<Worked, Error> {
         let Attempt { job, retry, .. } = attempt;
         let Some(pause) = retry.and_then(|retry| retry.pause(job.failures + 1)) else {
             return self.fail(attempt, why).await;
         };
         tracing::warn!(job = %job.id, code = why.code, why = why.message, "an attempt at a job failed; it is retried");
-        let after = job.failed_once(why, Timestamp::now() + pause);
+        let after = job.failed_once(why, Timestamp::now() + pause.max(scaled(shortest)));
         self.take(attempt, &after, Worked::Again).await
     }
 
