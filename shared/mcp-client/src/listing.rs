@@ -67,6 +67,16 @@ impl Servers {
     }
 }
 
+#[cfg(test)]
+impl Servers {
+    /// Has the next call list the tools of the tenant again, as it does after the time to live.
+    pub(crate) fn expire(&self, tenant: TenantId) {
+        let mut all = self.inner().cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get_mut(&tenant).and_then(Arc::get_mut).expect("only the cache has the list");
+        known.expires = Instant::now();
+    }
+}
+
 impl Inner {
     fn cached(&self, tenant: TenantId) -> Option<Arc<CachedServers>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::OwnedMutexGuard,
     task::JoinHandle,
 };
 
@@ -53,6 +54,8 @@ struct State {
     unknown_session: (u16, i32, &'static str),
     /// Every message, with its authorization.
     received: Vec<(String, Value)>,
+    /// Held while no response to a renewal of tokens is sent.
+    renewals: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Reply {
@@ -134,6 +137,12 @@ impl Scripted {
         with(self.state.lock().unwrap().authority.as_mut().unwrap())
     }
 
+    /// Sends no response to a renewal of tokens until the guard is dropped. The authorization server carries it out before.
+    pub async fn hold_renewals(&self) -> OwnedMutexGuard<()> {
+        let renewals = Arc::clone(&self.state.lock().unwrap().renewals);
+        renewals.lock_owned().await
+    }
+
     /// Ends all sessions, and reports unknown sessions in this way from now on.
     pub fn forget(&self, status: u16, code: i32, message: &'static str) {
         let mut state = self.state.lock().unwrap();
@@ -171,6 +180,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             .to_owned()
     };
     let reply = respond(&state, &head, &header("mcp-session-id"), &header("authorization"), &body);
+    let renewals = Arc::clone(&state.lock().unwrap().renewals);
+    if String::from_utf8_lossy(&body).contains("grant_type=refresh_token") {
+        drop(renewals.lock().await);
+    }
     let Some(Reply { status, content_type, body, header }) = reply else {
         return; // drops the connection
     };

@@ -28,6 +28,7 @@ pub struct Authority {
     refresh: BTreeSet<String>,
     spent: BTreeSet<String>,
     granted: usize,
+    renewals: usize,
 }
 
 impl Authority {
@@ -46,6 +47,7 @@ impl Authority {
             refresh: BTreeSet::new(),
             spent: BTreeSet::new(),
             granted: 0,
+            renewals: 0,
         }
     }
 
@@ -80,6 +82,12 @@ impl Authority {
     #[must_use]
     pub fn granted(&self) -> usize {
         self.granted
+    }
+
+    /// Returns the number of times that a client has asked for a renewal.
+    #[must_use]
+    pub fn renewals(&self) -> usize {
+        self.renewals
     }
 
     /// Refuses all access tokens from now on.
@@ -158,6 +166,7 @@ impl Authority {
                 (is_proved && same("client_id") && same("redirect_uri")).then(|| self.granted_token())
             }
             "refresh_token" => {
+                self.renewals += 1;
                 let token = &form["refresh_token"];
                 if self.spent.contains(token) {
                     self.revoke_all(); // a stolen token, as far as this server can tell

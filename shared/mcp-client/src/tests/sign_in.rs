@@ -125,6 +125,55 @@ async fn a_sign_in_that_has_ended_is_shown_and_another_one_mends_it() {
 }
 
 #[tokio::test]
+async fn a_process_that_has_a_session_takes_the_tokens_of_a_second_sign_in() {
+    let bench = Bench::signed_in().await;
+    let warm = bench.process();
+    call(&warm.tools(bench.tenant).await, "s__note", json!({})).await.unwrap();
+    let begun = bench.begin().await.unwrap();
+    bench.finish(bench.allowed(&begun)).await.unwrap();
+    warm.expire(bench.tenant);
+    call(&warm.tools(bench.tenant).await, "s__note", json!({})).await.unwrap();
+    let tokens: Vec<String> =
+        bench.remote.received("tools/call").into_iter().map(|(token, _)| token).collect();
+    // The server still accepts the first token, perhaps that of another account.
+    assert_eq!(tokens, ["Bearer access-1", "Bearer access-2"]);
+}
+
+#[tokio::test]
+async fn a_renewal_never_replaces_a_sign_in_that_was_made_meanwhile() {
+    type Revoke = fn(&mut crate::testing::Authority);
+    let cases: [(Revoke, usize); 2] =
+        [(crate::testing::Authority::revoke_access, 2), (crate::testing::Authority::revoke_all, 1)];
+    for (revoke, granted) in cases {
+        let bench = Bench::signed_in().await;
+        let process = bench.process();
+        let tools = process.tools(bench.tenant).await;
+        bench.remote.authority(revoke);
+        let held = bench.remote.hold_renewals().await;
+        let renews = call(&tools, "s__note", json!({}));
+        let signs_in = async {
+            // The renewal was carried out, or refused, and its result is on its way.
+            while bench.remote.authority(|authority| authority.renewals()) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(bench.granted(), granted);
+            let begun = bench.begin().await.unwrap();
+            bench.finish(bench.allowed(&begun)).await.unwrap();
+            drop(held);
+        };
+        let (outcome, ()) = tokio::join!(renews, signs_in);
+        outcome.unwrap();
+        assert!(bench.process().list(bench.tenant).await.unwrap()[0].signed_in);
+        for tools in [tools, bench.process().tools(bench.tenant).await] {
+            call(&tools, "s__note", json!({})).await.unwrap();
+        }
+        let token = format!("Bearer access-{}", granted + 1);
+        let used = bench.remote.received("tools/call");
+        assert!(used.iter().rev().take(3).all(|(used, _)| *used == token), "{used:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_sign_in_is_finished_once_by_its_user_and_in_time() {
     let bench = Bench::new().await;
     let process = bench.process();
