@@ -17,6 +17,7 @@ The operator's secrets and their fields:
     admin            key (X-Admin-Key, at least 32 characters)
     stripe           secret_key
     stripe-webhook   signing_secret, and previous_signing_secret during a rotation
+    traces           headers (name=value, separated by commas, see infra/docs/operations.md)
 
 The functions make the other secrets. Warm instances use a new value within five minutes.
 """
@@ -39,6 +40,7 @@ OPERATORS = {
     "admin": ("key",),
     "stripe": ("secret_key",),
     "stripe-webhook": ("signing_secret", "previous_signing_secret"),
+    "traces": ("headers",),
 }
 SHORTEST_ADMIN_KEY = 32
 # Every function accepts a new origin secret after this: they read secrets again every 300 seconds.

@@ -1,5 +1,7 @@
 //! Sends the messages that changes of the `main` table call for: the second half of the outbox. The first
-//! half is an attribute of a row.
+//! half is an attribute of a row. Where the deployment sends traces, the end of a run enqueues the job that does it.
+
+mod traces;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use sequent_jobs::{Dispatch, Effects, Queue};
 use sequent_tables::Item;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+pub use traces::TraceJobs;
 
 /// The queues that receive messages.
 #[derive(Debug, Clone)]
@@ -80,11 +84,14 @@ struct Outbox {
     exports: Outgoing,
     dead_jobs: Outgoing,
     dead_records: Outgoing,
+    /// Runs that have ended, each with the index of its record.
+    ended: Vec<(usize, Delivery)>,
 }
 
 impl Outbox {
     /// Adds the messages for the record with the index `origin`.
     fn add(&mut self, origin: usize, old: Option<&Item>, new: &Item, now: Timestamp) {
+        self.ended.extend(Delivery::of_end(old, new).map(|run| (origin, run)));
         for delivery in Delivery::of_change(old, new) {
             self.runs.add(origin, Message::new(delivery.tenant_id, delivery.to_json()));
         }
@@ -141,9 +148,9 @@ impl Outbox {
     }
 }
 
-/// Sends the messages that the batch calls for, in the order of the stream within each queue. After a failure
-/// the stream delivers the batch again from the first record that failed.
-pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
+/// Sends the messages that the batch calls for, in the order of the stream within each queue, and enqueues the jobs for
+/// traces. After a failure the stream delivers the batch again from the first record that failed.
+pub async fn handle(queues: &Queues, traces: Option<&TraceJobs>, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut outbox = Outbox::default();
     for (index, record) in batch.records.iter().enumerate() {
@@ -154,10 +161,15 @@ pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
         }
     }
     let mut failures = Failures::default();
-    if let Some(index) = outbox.send(queues).await {
+    let unsent = outbox.send(queues).await;
+    let untraced = match traces {
+        Some(traces) => Box::pin(traces.enqueue(&outbox.ended, now)).await,
+        None => None,
+    };
+    if let Some(index) = [unsent, untraced].into_iter().flatten().min() {
         failures.add(&batch.records[index]);
     }
-    let Outbox { runs, jobs, exports, dead_jobs, dead_records } = outbox;
+    let Outbox { runs, jobs, exports, dead_jobs, dead_records, .. } = outbox;
     let [runs, jobs, exports, dead_jobs, dead_records] =
         [runs, jobs, exports, dead_jobs, dead_records].map(|queue| queue.messages.len());
     if runs + jobs + exports + dead_jobs + dead_records > 0 {

@@ -2,7 +2,9 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_aws::queue::{Batch, Failures, Sender};
-use sequent_fanout_function::{Queues, handle};
+use sequent_fanout_function::{Queues, TraceJobs, handle};
+use sequent_tables::Store;
+use sequent_traces::TraceEndpoint;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,8 +17,13 @@ async fn main() -> Result<(), Error> {
         dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
         dead_records: Sender::from_env(&sdk, "FANOUT_DEAD_LETTERS_URL")?,
     };
+    let traces = match TraceEndpoint::from_env()? {
+        Some(_) => Some(TraceJobs::new(Store::from_env(&sdk)?)),
+        None => None,
+    };
+    let traces = traces.as_ref();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        Ok::<Failures, Error>(Box::pin(handle(queues, &event.payload)).await)
+        Ok::<Failures, Error>(Box::pin(handle(queues, traces, &event.payload)).await)
     }))
     .await
 }

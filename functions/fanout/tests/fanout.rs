@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 use sequent_aws::queue::{Batch, Sender, testing};
-use sequent_fanout_function::{Queues, handle};
+use sequent_fanout_function::{Queues, TraceJobs, handle};
+use sequent_tables::testing as tables;
 use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -50,7 +51,7 @@ async fn a_change_sends_the_messages_that_it_calls_for() {
     ];
     for (name, expected) in cases {
         let (sender, received) = testing::queue().await;
-        assert!(handle(&all_to(&sender), &golden(name)).await.is_empty(), "{name}");
+        assert!(handle(&all_to(&sender), None, &golden(name)).await.is_empty(), "{name}");
         assert_eq!(runs(&received.messages()), expected, "{name}");
         assert_eq!(received.groups(), vec![Some(TENANT.to_owned()); expected.len()], "{name}");
     }
@@ -61,13 +62,13 @@ async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
     let batch = golden("batch");
     received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
-    let failures = serde_json::to_value(handle(&all_to(&sender), &batch).await).unwrap();
+    let failures = serde_json::to_value(handle(&all_to(&sender), None, &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": child }] }));
 
     received.take_all();
     let rest = Batch { records: batch.records[2..].to_vec() };
-    assert!(handle(&all_to(&sender), &rest).await.is_empty());
+    assert!(handle(&all_to(&sender), None, &rest).await.is_empty());
     let all = runs(&received.messages());
     assert!([RUN, CHILD].iter().all(|run| all.iter().any(|sent| sent == run)), "{all:?}");
 }
@@ -77,9 +78,9 @@ async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() 
     let sender = testing::unreachable_queue().await;
     let quiet = golden("nothing-to-do");
     let busy = golden("run-queued");
-    assert!(handle(&all_to(&sender), &quiet).await.is_empty(), "nothing to send, nothing to fail");
+    assert!(handle(&all_to(&sender), None, &quiet).await.is_empty(), "nothing to send, nothing to fail");
     let both = Batch { records: [quiet.records, busy.records].concat() };
-    let failures = serde_json::to_value(handle(&all_to(&sender), &both).await).unwrap();
+    let failures = serde_json::to_value(handle(&all_to(&sender), None, &both).await).unwrap();
     let last = sequence(both.records.last().unwrap());
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
 }
@@ -91,7 +92,7 @@ async fn a_record_that_can_never_be_sent_becomes_a_dead_letter_and_delays_no_oth
     let queues = Queues { dead_records, ..all_to(&sender) };
     let mut batch = golden("batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
-    assert!(handle(&queues, &batch).await.is_empty(), "the stream goes on");
+    assert!(handle(&queues, None, &batch).await.is_empty(), "the stream goes on");
     assert_eq!(runs(&received.messages()), [RUN, CHILD, RUN]);
     let [letter] = &dead.messages()[..] else { panic!("{:?}", dead.messages()) };
     let letter: Value = serde_json::from_str(letter).unwrap();
@@ -106,7 +107,7 @@ async fn a_dead_letter_has_only_characters_that_a_queue_accepts() {
     let failed = batch.records.iter_mut().find(failed).expect("a failed job");
     failed["dynamodb"]["NewImage"]["error"]["M"]["message"]["S"] = json!("\u{1b}[31mred\u{0}");
     let all = batch.records.len();
-    assert!(handle(&all_to(&sender), &batch).await.is_empty());
+    assert!(handle(&all_to(&sender), None, &batch).await.is_empty());
     assert!(received.messages().len() >= 4, "{all} records, {:?}", received.messages());
 }
 
@@ -123,7 +124,7 @@ async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_que
     let [runs_queue, jobs, dead_jobs, exports, dead_records] =
         [0, 1, 2, 3, 4].map(|at: usize| senders[at].clone());
     let queues = Queues { runs: runs_queue, jobs, exports, dead_jobs, dead_records };
-    assert!(handle(&queues, &batch).await.is_empty());
+    assert!(handle(&queues, None, &batch).await.is_empty());
     let job =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"});
     let sent = |at: usize| -> Vec<Value> {
@@ -138,4 +139,33 @@ async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_que
         assert_eq!(received[at].groups(), [group.map(str::to_owned)], "the tenant of queue {at}");
     }
     assert_eq!(runs(&received[0].messages()), [RUN], "the failed job belongs to a run");
+}
+
+#[tokio::test]
+async fn where_traces_are_sent_the_end_of_a_run_enqueues_one_job() {
+    let (sender, received) = testing::queue().await;
+    let store = tables::store().await;
+    let traces = TraceJobs::new(store.clone());
+    for name in ["run-queued", "nothing-to-do", "child-ended", "nothing-to-do"] {
+        let failures = handle(&all_to(&sender), Some(&traces), &golden(name)).await;
+        assert!(failures.is_empty(), "{name}");
+    }
+    // A run that ended, and a child that did. A child that had ended before is none.
+    let rows = tables::all_rows(&store).await;
+    let of_jobs = rows.iter().filter(|row| format!("{row:?}").contains("export_trace")).count();
+    assert_eq!(of_jobs, 2, "{rows:?}");
+    assert_eq!(runs(&received.messages()), [RUN, RUN], "messages are sent as before");
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_stored_fails_its_record_and_no_message_is_held_up() {
+    let (sender, received) = testing::queue().await;
+    let traces = TraceJobs::new(tables::unreachable_store().await);
+    let queued = golden("run-queued");
+    let ended = golden("child-ended");
+    let batch = Batch { records: [queued.records, ended.records].concat() };
+    let failures = serde_json::to_value(handle(&all_to(&sender), Some(&traces), &batch).await).unwrap();
+    let last = sequence(batch.records.last().unwrap());
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
+    assert_eq!(runs(&received.messages()), [RUN, RUN]);
 }

@@ -10,6 +10,7 @@ use sequent_mail::{SendMail, Ses};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_runlog::Settings;
+use sequent_traces::{Collector, ExportTrace};
 
 /// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and
 /// list it here.
@@ -20,6 +21,7 @@ pub fn registry(
     credits: Credits,
     payments: Option<Payments>,
     ses: Option<Ses>,
+    collector: Option<Collector>,
     settings: Settings,
 ) -> Registry {
     Registry::new()
@@ -33,6 +35,7 @@ pub fn registry(
         .with(DeleteConversation::new(artifacts.clone(), settings))
         .with(DeleteAccount::new(artifacts.clone()))
         .with(SendMail::new(ses))
+        .with(ExportTrace::new(collector))
         .with(RebuildProjections)
         .with(SettleRun)
         .with(SyncStripe(payments.clone()))

@@ -10,6 +10,7 @@ use sequent_model::Client;
 use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::{SecretTable, Store};
+use sequent_traces::{Collector, TraceEndpoint};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -29,7 +30,8 @@ async fn main() -> Result<(), Error> {
     let payments = Payments::from_env(store.clone(), &secrets, &credits)?;
     let credits = models.iter().cloned().fold(credits, Credits::with_models);
     let settings = Settings::from_env()?;
-    let kinds = registry(models, &artifacts, credits, payments, Ses::from_env(&sdk), settings);
+    let collector = TraceEndpoint::from_env()?.map(|endpoint| Collector::new(endpoint, &secrets));
+    let kinds = registry(models, &artifacts, credits, payments, Ses::from_env(&sdk), collector, settings);
     let worker = Worker::new(kinds, DynamoStorage::new(store), settings);
     sequent_aws::queue::serve(worker).await
 }

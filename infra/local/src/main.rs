@@ -103,6 +103,10 @@ fn options(arguments: &Arguments) -> Options {
     }
     // The emulator keeps mail to any address.
     options.parameters.insert("MailFrom".to_owned(), "no-reply@example.com".to_owned());
+    // Not only a variable: with it, the stream delivers the ends of runs.
+    if let Ok(endpoint) = std::env::var("TRACE_ENDPOINT") {
+        options.parameters.insert("TraceEndpoint".to_owned(), endpoint);
+    }
     options.time_scale = arguments.time_scale;
     options.stripe_secret_key = std::env::var("STRIPE_SECRET_KEY").ok();
     options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();

@@ -48,6 +48,14 @@ impl Delivery {
         LogKey { tenant: self.tenant_id, run: self.run_id }
     }
 
+    /// Returns the run that ends with a change of a row of `main`. Returns `None` for every other change.
+    #[must_use]
+    pub fn of_end(old: Option<&Item>, new: &Item) -> Option<Self> {
+        let (tenant_id, run_id) = Key::of_item(new).as_ref().and_then(key::parse_run)?;
+        let has_ended = |item: &Item| attribute_of(item, "status").is_some_and(RunStatus::has_ended);
+        (has_ended(new) && !old.is_some_and(has_ended)).then_some(Self { tenant_id, run_id })
+    }
+
     /// Returns the messages that a change of a row of `main` leads to: one for the run itself if it was queued, and one
     /// for its parent if the run has ended. Rows of other kinds lead to none.
     #[must_use]
@@ -57,8 +65,7 @@ impl Delivery {
         };
         let queued_at = new.get(QUEUED_AT);
         let is_queued = queued_at.is_some() && old.and_then(|old| old.get(QUEUED_AT)) != queued_at;
-        let has_ended = |item: &Item| attribute_of(item, "status").is_some_and(RunStatus::has_ended);
-        let ended_now = has_ended(new) && !old.is_some_and(has_ended);
+        let ended_now = Self::of_end(old, new).is_some();
         let parent = attribute_of::<RunId>(new, "parent_run_id").filter(|_| ended_now);
         let runs = is_queued.then_some(run_id).into_iter().chain(parent);
         runs.map(|run_id| Self { tenant_id, run_id }).collect()

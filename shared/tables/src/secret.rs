@@ -33,6 +33,8 @@ pub enum SecretName {
     Stripe,
     /// The signing secrets of Stripe's webhook.
     StripeWebhook,
+    /// The headers of requests to the collector of traces.
+    Traces,
 }
 
 impl SecretName {
@@ -50,6 +52,7 @@ impl SecretName {
             Self::Preview => "preview",
             Self::Stripe => "stripe",
             Self::StripeWebhook => "stripe-webhook",
+            Self::Traces => "traces",
         }
     }
 

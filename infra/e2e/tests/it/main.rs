@@ -39,5 +39,6 @@ mod stripe;
 mod surface;
 mod system;
 mod till;
+mod traces;
 mod types;
 mod waits;
