@@ -2,7 +2,9 @@
 
 use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
-use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections, SettleRun};
+use sequent_conversation::{
+    ForgetOldProjects, NameProject, RebuildProjections, RebuildStatistics, SettleRun,
+};
 use sequent_deletion::{DeleteAccount, DeleteConversation};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
@@ -37,6 +39,7 @@ pub fn registry(
         .with(SendMail::new(ses))
         .with(ExportTrace::new(collector))
         .with(RebuildProjections)
+        .with(RebuildStatistics)
         .with(SettleRun)
         .with(SyncStripe(payments.clone()))
         .with(ReportUsage(payments.clone()))

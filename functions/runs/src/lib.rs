@@ -5,6 +5,7 @@
 mod cancel;
 mod context;
 mod create;
+mod feedback;
 mod replay;
 mod runs;
 mod steer;
@@ -86,5 +87,7 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(&[Scope::RunsRead], routes!(runs::get)))
         .routes(scoped(&[Scope::RunsRead], routes!(context::context)))
         .routes(scoped(&[Scope::RunsWrite], routes!(cancel::cancel)))
+        .routes(scoped(&[Scope::RunsWrite], routes!(feedback::give, feedback::remove)))
+        .routes(scoped(&[Scope::RunsWrite], routes!(feedback::give_on_answer, feedback::remove_on_answer)))
         .routes(scoped(&[Scope::Chat], routes!(steer::steer)))
 }

@@ -1,11 +1,11 @@
 //! Reads runs: the list, and one run by its id.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_conversation::Run;
+use sequent_conversation::{Feedback, Run, feedback_of_run};
 use sequent_core::RunId;
 use sequent_http::{Caller, Json, Limit, ListResponse, Path, Problem, Query, openapi::Problems};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 
@@ -57,6 +57,17 @@ pub(crate) async fn list(
     Ok(Json(ListResponse::new(page, cursors)))
 }
 
+/// A run with the feedback on it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RatedRun {
+    #[serde(flatten)]
+    run: Run,
+    /// The feedback on the run and on its answers, up to 100 of it. Absent if there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    feedback: Vec<Feedback>,
+}
+
 /// Get a run.
 ///
 /// Usage and cost are complete when the run has ended.
@@ -67,7 +78,7 @@ pub(crate) async fn list(
     tag = "runs",
     params(("id" = RunId, Path, description = "The run.")),
     responses(
-        (status = 200, description = "The run.", body = Run),
+        (status = 200, description = "The run.", body = RatedRun),
         (status = 404, description = "The tenant has no such run."),
         Problems
     ),
@@ -77,5 +88,7 @@ pub(crate) async fn get(
     Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(app.runs_of(&caller).get_for_caller(id).await?))
+    let run = app.runs_of(&caller).get_for_caller(id).await?;
+    let feedback = feedback_of_run(app.store().tables(), caller.tenant, &run).await?;
+    Ok(Json(RatedRun { run, feedback }))
 }

@@ -7,7 +7,7 @@ use sequent_event::{InterruptAnswer, Seq};
 use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
 
-use crate::{MAX_STEERING_MESSAGES, NewFork, ReplayedRun, RunStatus, tree::MAX_BRANCHES};
+use crate::{Feedback, MAX_STEERING_MESSAGES, NewFork, ReplayedRun, RunStatus, tree::MAX_BRANCHES};
 
 /// An operation on a project or a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,12 @@ pub enum Error {
     /// The run has been sent as many messages as it takes.
     #[error("the run takes no more than {MAX_STEERING_MESSAGES} messages")]
     TooManyMessages,
+    /// The run has no such answer.
+    #[error("the run has no such answer")]
+    AnswerNotFound,
+    /// Feedback on the run was changed as often as its log takes.
+    #[error("feedback on the run was changed {} times", Feedback::MAX_CHANGES)]
+    TooMuchFeedback,
     /// The request has variables, but no agent answers it.
     #[error("there are variables and no agent")]
     VariablesWithoutAgent,
@@ -180,6 +186,11 @@ impl ApiError for Error {
             Self::TooManyMessages => {
                 let detail = format!("A run takes {MAX_STEERING_MESSAGES} messages while it works.");
                 ErrorDetails::new(Code::TooManyMessages, detail).with("max_messages", MAX_STEERING_MESSAGES)
+            }
+            Self::AnswerNotFound => ErrorDetails::new(Code::NotFound, "The run has no answer with this id."),
+            Self::TooMuchFeedback => {
+                let detail = format!("Feedback on a run is changed at most {} times.", Feedback::MAX_CHANGES);
+                ErrorDetails::new(Code::TooMuchFeedback, detail).with("max_changes", Feedback::MAX_CHANGES)
             }
             Self::VariablesWithoutAgent => {
                 let detail =

@@ -16,9 +16,9 @@ use sequent_tables::{
 };
 
 use crate::{
-    MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
+    MAX_STEERING_MESSAGES, NameProject, PersonWaits, RebuildInput, RebuildProjections, Run, SettleRun,
     replies::{answers, compacts, prompt_ordinal},
-    tree,
+    statistics, tree,
     turn::{self, TurnState},
 };
 
@@ -145,6 +145,8 @@ struct FinalRows {
     settlement: Option<Settlement>,
     /// The job that settles the run when its children and jobs have written down what they used.
     settling: Option<NewJob>,
+    /// What the run adds to the counters of its agent.
+    counted: Option<Update>,
     /// The place that the run gives up because it will never be executed again.
     given_up: Option<TurnState>,
     rolled_back: bool,
@@ -178,6 +180,7 @@ impl FinalRows {
         Self {
             key,
             answers,
+            counted: statistics::counted(tenant, &run.clone().projected(state)),
             coverage_mark: opening.map(|key| Update::of(&key).set("compacts", true).when(exists())),
             ended: run_update(key, run.clone(), state),
             naming: names.then(|| NameProject::job(tenant, project, key.run)),
@@ -197,6 +200,9 @@ impl FinalRows {
     fn join(&self, mut transaction: Transaction, omitted: Omitted) -> Transaction {
         if !omitted.run {
             transaction = transaction.write(self.ended.clone()).label(RUN);
+        }
+        if let Some(counted) = &self.counted {
+            transaction = transaction.write(counted.clone());
         }
         if let Some(place) = self.given_up {
             transaction = transaction.write(self.give_up(place, omitted)).label(TURN);
@@ -274,7 +280,7 @@ pub(crate) fn prompt_keys(tenant: TenantId, run: &Run, state: &State) -> Vec<Key
 /// index until the first of its questions expires.
 fn run_update(key: LogKey, run: Run, state: &State) -> Update {
     let run = run.projected(state);
-    let update = Update::of(&key::run(key.tenant, key.run))
+    let mut update = Update::of(&key::run(key.tenant, key.run))
         .set("status", run.status)
         .set("usage", run.usage)
         .set("cost", run.cost)
@@ -285,6 +291,9 @@ fn run_update(key: LogKey, run: Run, state: &State) -> Update {
         .remove(LEASE_UNTIL)
         .remove(LEASE_EPOCH)
         .when(exists());
+    if run.person_waits != PersonWaits::default() {
+        update = update.set("person_waits", run.person_waits);
+    }
     match run.interrupts.iter().filter_map(|question| question.expires_at).min() {
         Some(expiry) => update.gsi2(&key::active_run(run.id, expiry)),
         None => update.remove_gsi2().remove("opens_project"),

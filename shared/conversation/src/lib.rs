@@ -25,6 +25,7 @@ mod claim;
 mod create;
 mod deletion;
 mod error;
+mod feedback;
 mod finish;
 mod fork;
 mod history;
@@ -47,6 +48,7 @@ mod run_rows;
 mod runs;
 mod settle;
 mod start;
+mod statistics;
 mod steer;
 mod store;
 #[cfg(test)]
@@ -63,6 +65,9 @@ pub use claim::claim;
 pub use create::{NewRun, ParentRun, TurnRequest, create, create_claimed};
 pub use deletion::Deletion;
 pub use error::Error;
+pub use feedback::{
+    Feedback, FeedbackFilter, FeedbackTarget, RatedAgent, feedback_of_run, give_feedback, list_feedback,
+};
 pub use finish::{closing_bodies, finish};
 pub use fork::{NewFork, leave_shared_run};
 pub use history::{
@@ -82,12 +87,16 @@ pub use question::RunQuestion;
 pub use rebuild::{RebuildInput, RebuildProjections};
 pub use replay::{OpeningRequest, ReplayedRun};
 pub use retention::{ForgetInput, ForgetOldProjects};
-pub use run::{ReplaySource, Run, RunCost, RunFailure, RunStatus, TokenUsage};
+pub use run::{PersonWaits, ReplaySource, Run, RunCost, RunFailure, RunStatus, TokenUsage};
 pub use run_rows::RunRows;
 pub use runs::Runs;
 pub use settle::{SettleInput, SettleRun, settle_ended};
 pub use start::{
     Destination, OnConflict, OwnedRun, RunChoices, RunRequest, RunSetup, RunStarter, StartedRun,
+};
+pub use statistics::{
+    AgentStatistics, LatencyBucket, LatencyStatistics, RebuildStatistics, ScoreStatistics, StatisticsInput,
+    ThumbStatistics,
 };
 pub use steer::{MAX_STEERING_MESSAGES, Steered, steer};
 pub use store::RunStore;

@@ -1,7 +1,7 @@
 //! `rebuild_projections`: writes the rows of a run again, from its log.
 //!
 //! The log is the truth and the rows repeat it, so rows that were lost or damaged can be rebuilt: the run's own row, its
-//! positions in the lists, and its messages. They are stored only if the log has not grown since it was read, so the rows
+//! positions in the lists, its messages, and the feedback on it. They are stored only if the log has not grown since it was read, so the rows
 //! of an owner that writes at the same time are never overwritten with older ones. The messages of a rolled back run are
 //! deleted.
 //!
@@ -17,7 +17,7 @@ use sequent_tables::{Retry, Row, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Message, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
+    Message, PersonWaits, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage, feedback,
     finish::{answer_rows, prompt_keys},
     outbox::queued,
     replies::compacts,
@@ -72,6 +72,7 @@ struct Rebuilt {
     next: u64,
     /// `None` if the run is being executed: its owner maintains the row.
     run: Option<Row>,
+    /// The messages of the run, and the feedback on it.
     messages: Vec<Write>,
 }
 
@@ -98,7 +99,8 @@ impl Rebuilt {
         if project.is_none_or(|project| project.deleting) {
             return Err(Failed::Poison("The conversation of the run was deleted.".to_owned()));
         }
-        let messages = messages(key, &run, state, events)?;
+        let mut messages = messages(key, &run, state, events)?;
+        messages.extend(feedback::rebuilt(tenant, &run, state).map_err(Failed::retry)?);
         let is_owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
         let row = row(storage, tenant, &run)?;
         let project = run.project_id;
@@ -151,6 +153,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         replay: None,
         lineage: Lineage::default(),
         waiting: None,
+        person_waits: PersonWaits::default(),
         created_at: id.created_at(),
         started_at: None,
         completed_at: None,

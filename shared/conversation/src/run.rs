@@ -3,7 +3,10 @@
 use sequent_core::{MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Lineage, Phase, Replay, RunOutcome, Seq, State};
 use sequent_runlog::Waiting;
-use sequent_tables::{Error as TableError, Row, key};
+use sequent_tables::{
+    Error as TableError, Row,
+    key::{self, NumberedAgent},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{RunOptions, RunQuestion};
@@ -56,6 +59,10 @@ pub struct Run {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub waiting: Option<Waiting>,
+    /// The times that the run has waited for people. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub person_waits: PersonWaits,
     /// The time of the request for the run.
     pub created_at: Timestamp,
     /// The start of the first execution.
@@ -64,6 +71,15 @@ pub struct Run {
     /// The end of the run. Null while the run waits for people.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
+}
+
+/// The times that a run has waited for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonWaits {
+    /// The executions that ended with a question.
+    pub count: u32,
+    /// Milliseconds until the answers, without those until an answer that is still awaited.
+    pub ms: u64,
 }
 
 /// The origin of a replay.
@@ -194,6 +210,7 @@ impl Run {
             }
             _ => None,
         };
+        self.person_waits = PersonWaits { count: state.interruptions, ms: state.waited_ms };
         self.started_at = state.started_at;
         self.completed_at = state.ended_at.filter(|_| !state.is_interrupted());
         self
@@ -205,10 +222,19 @@ impl Run {
         if !self.lineage.is_first() {
             row = row.set("lineage", self.lineage);
         }
+        if self.person_waits != PersonWaits::default() {
+            row = row.set("person_waits", self.person_waits);
+        }
         if self.opens_project {
             row = row.set("opens_project", true);
         }
         Ok(row.gsi1(key::run_of_user(tenant, self.user_id, self.id)))
+    }
+
+    /// Returns the version of the agent that the run was started with.
+    #[must_use]
+    pub fn numbered_agent(&self) -> Option<NumberedAgent> {
+        self.options.agent.as_ref().map(|agent| NumberedAgent { agent: agent.id, version: agent.version })
     }
 
     /// Returns `true` if the run will never be executed again.

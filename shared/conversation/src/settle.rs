@@ -14,7 +14,7 @@ use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, read_all};
 use sequent_tables::{Retry, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Run, RunCost, TokenUsage};
+use crate::{Error, Run, RunCost, TokenUsage, statistics};
 
 /// Time after the end of a run in which its children and jobs must have ended. It is shorter than the time after which the
 /// audit reports the hold.
@@ -178,7 +178,9 @@ impl LateSettlement {
         let tokens = TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
         let cost = RunCost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
         let update = Update::of(&place).set("usage", tokens).set("cost", cost).when(exists());
+        let counted = statistics::counted_late(log.tenant, &run, tokens, cost);
         let mut rows = vec![Write::from(update)];
+        rows.extend(counted.map(Write::from));
         rows.extend(settle(storage, &run, log, ended_at, used).await?);
         Ok(Self { rows })
     }

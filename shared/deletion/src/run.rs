@@ -8,7 +8,10 @@ use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Seq};
 use sequent_jobs::Job;
 use sequent_runlog::{LogKey, Segment, read_all};
-use sequent_tables::{Retry, Row, Transaction, Write, exists, key};
+use sequent_tables::{
+    Key, Retry, Row, Transaction, Write, exists,
+    key::{self, NumberedAgent},
+};
 use tokio::time::sleep;
 
 use crate::{Error, RunRecord, conversation::Eraser};
@@ -18,11 +21,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Looks at such a run. Its owner meets the request at its next write, or after the call of a tool.
 const LOOKS: u32 = 240;
 
-/// The runs and jobs that a log names.
+/// The runs, the jobs and the feedback that a log names.
 #[derive(Debug, Default)]
 struct Named {
     children: BTreeSet<RunId>,
     jobs: BTreeSet<JobId>,
+    /// The rows of feedback.
+    feedback: Vec<Key>,
 }
 
 impl Eraser {
@@ -31,18 +36,19 @@ impl Eraser {
         let key = LogKey { tenant: self.tenant, run };
         self.end_run(key).await?;
         self.wait_for_settlement(key).await?;
-        let named = Named::in_log(&read_all(self.storage(), key).await?);
+        let named = Named::in_log(key, &read_all(self.storage(), key).await?);
         for child in named.children {
             Box::pin(self.erase_run(child)).await?;
         }
         for job in named.jobs.into_iter().chain([naming(run)]) {
             self.erase_job(job).await?;
         }
+        self.delete_rows(named.feedback).await?;
         // Before the artifacts: without the run's row none is added.
         self.keep_record(key).await?;
         self.erase_artifacts(run).await?;
         self.erase_exports(&run.to_string()).await?;
-        // Last, because the log alone names the children and jobs.
+        // Last, because the log alone names the children, the jobs and the feedback.
         Ok(self.storage().erase(key, &self.mark()).await?)
     }
 
@@ -115,8 +121,9 @@ fn naming(run: RunId) -> JobId {
 impl Named {
     /// Reads the events one by one: a log that cannot be folded is deleted, too. What a replay has copied of another log
     /// belongs to that run, which another conversation may share.
-    fn in_log(segments: &[Segment]) -> Self {
+    fn in_log(log: LogKey, segments: &[Segment]) -> Self {
         let mut named = Self::default();
+        let mut agent = None;
         let mut copied_through = Seq::START;
         for event in segments.iter().flat_map(Segment::events) {
             copied_through = event.copied_through().unwrap_or(copied_through);
@@ -126,6 +133,16 @@ impl Named {
                 }
                 Some(Body::JobEnqueued(job)) => {
                     named.jobs.insert(job.job_id);
+                }
+                Some(Body::RunConfigured(configuration)) => {
+                    agent = configuration
+                        .agent
+                        .as_deref()
+                        .map(|agent| NumberedAgent { agent: agent.id, version: agent.version });
+                }
+                Some(Body::FeedbackGiven(given)) => {
+                    let row = key::feedback(log.tenant, agent, log.run, given.by, given.message_id);
+                    named.feedback.push(row);
                 }
                 _ => {}
             }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     Artifact, CancelReason, Citation, ClaimReason, Compaction, Configuration, EncryptedValueOf, Entity,
-    InterruptAnswer, Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage,
-    UserContent,
+    FeedbackChange, InterruptAnswer, Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus,
+    Totals, Usage, UserContent,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
@@ -218,6 +218,9 @@ pub enum Body {
     /// The requests from here on leave out a part of the conversation. This event is stored before the first of them is
     /// answered.
     ContextCompacted(Box<Compaction>),
+    /// A person has rated the run or one of its answers, or has removed the rating. The event may come after the end of the
+    /// run.
+    FeedbackGiven(FeedbackChange),
     /// The response does not match the schema that the caller asked for. Its messages were abandoned; the model is asked
     /// again, and told what is wrong.
     OutputRejected {
@@ -251,6 +254,7 @@ impl Body {
         match self {
             Self::ClarificationAnswered(answer) => answer.remaining > 0,
             Self::JobFinished(end) => !matches!(end.run, RunStage::Live),
+            Self::FeedbackGiven(change) => !matches!(change.run, RunStage::Live),
             other => other.is_terminal(),
         }
     }
@@ -261,6 +265,7 @@ impl Body {
         match self {
             Self::RunFinished { outcome, .. } => matches!(outcome, RunOutcome::Interrupt { .. }),
             Self::JobFinished(end) => matches!(end.run, RunStage::Waiting),
+            Self::FeedbackGiven(change) => matches!(change.run, RunStage::Waiting),
             other => other.leaves_closed() && !other.is_terminal(),
         }
     }
@@ -273,6 +278,7 @@ impl Body {
             | Self::UserMessage { .. }
             | Self::ClarificationAnswered(_)
             | Self::EntityExtracted(_)
+            | Self::FeedbackGiven(_)
             | Self::JobFinished(_) => true,
             Self::ArtifactCreated(artifact) => artifact.job_id.is_some(),
             _ => false,

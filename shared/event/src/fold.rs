@@ -15,8 +15,8 @@ pub use parts::{
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    AnswerText, Artifact, CancelReason, Citation, Compaction, Configuration, Event, Interrupt, Job, Plan,
-    RunOutcome, RunStage, Seq, Totals,
+    AnswerText, Artifact, CancelReason, Citation, Compaction, Configuration, Event, GivenFeedback, Interrupt,
+    Job, Plan, RunOutcome, RunStage, Seq, Totals,
 };
 
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
@@ -68,6 +68,8 @@ pub struct State {
     pub started_at: Option<Timestamp>,
     /// The end of the last execution.
     pub ended_at: Option<Timestamp>,
+    /// The executions that ended to wait for people.
+    pub interruptions: u32,
     /// Milliseconds spent waiting for people.
     pub waited_ms: u64,
     /// A cancellation that has not taken effect yet.
@@ -110,6 +112,10 @@ pub struct State {
     pub asked: Vec<AskedInterrupt>,
     pub children: Vec<Child>,
     pub citations: Vec<Citation>,
+    /// The latest feedback of each person on the run and on each of its answers, also if it was removed.
+    pub feedback: Vec<GivenFeedback>,
+    /// The number of changes that led to `feedback`.
+    pub feedback_changes: usize,
     /// A response has begun whose usage is not recorded. If its owner was lost, the next process records an estimate.
     pub call_in_flight: bool,
     /// The parts of the conversation that requests leave out.
@@ -161,6 +167,14 @@ impl State {
     pub fn is_always_approved(&self, tool: &str) -> bool {
         self.configuration.approved_tools.iter().any(|name| name == tool)
             || self.asked.iter().any(|asked| asked.always_approved() == Some(tool))
+    }
+
+    /// Returns `true` if the message is an answer, or a part of one.
+    #[must_use]
+    pub fn has_answer(&self, id: MessageId) -> bool {
+        let is_response =
+            |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Assistant { id: of, .. } if *of == id);
+        self.answers.iter().any(|answer| answer.id == id) || self.transcript.iter().any(is_response)
     }
 
     /// Returns `true` if the run waits for people.

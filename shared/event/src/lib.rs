@@ -14,6 +14,7 @@ mod content;
 mod context;
 mod entry;
 mod execution;
+mod feedback;
 mod fold;
 mod interrupt;
 mod lineage;
@@ -34,6 +35,7 @@ pub use content::{Attachment, DataPart, UserContent, UserPart};
 pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord, TurnPosition};
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, EncryptedValueOf, Role, RunOutcome, Totals, Usage};
+pub use feedback::{FeedbackChange, GivenFeedback, InvalidRating, InvalidScore, Rating, Score, Thumb};
 pub use fold::{
     AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, MeasuredRequest, OpenMessage, Phase,
     ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,

@@ -108,7 +108,7 @@ impl Copier<'_> {
     }
 }
 
-/// Returns `true` if the event belongs to an execution of the run or to its owner, and not to its work.
+/// Returns `true` if the event belongs to an execution of the run, to its owner or to those who rate it, and not to its work.
 fn is_of_execution(body: &Body) -> bool {
     matches!(
         body,
@@ -118,6 +118,7 @@ fn is_of_execution(body: &Body) -> bool {
             | Body::RunFinished { .. }
             | Body::RunError { .. }
             | Body::CancelRequested { .. }
+            | Body::FeedbackGiven(_)
     )
 }
 

@@ -240,8 +240,10 @@ impl Projector {
                 out.push(Chunk::transient(event));
                 out.extend(self.tools.answer(answer));
             }
-            // Reasoning blocks are not shown themselves: each of their messages is a part.
+            // Reasoning blocks are not shown themselves: each of their messages is a part. Feedback may follow the end, after
+            // which a client takes no chunk.
             Body::RunClaimed { .. }
+            | Body::FeedbackGiven(_)
             | Body::ToolCallDispatched { .. }
             | Body::ReasoningStart { .. }
             | Body::ReasoningEncryptedValue { .. }

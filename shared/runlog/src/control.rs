@@ -201,6 +201,7 @@ fn check(body: &Body) -> Result<(), AppendError> {
         Body::ClarificationAnswered(_)
             | Body::ArtifactCreated(_)
             | Body::EntityExtracted(_)
+            | Body::FeedbackGiven(_)
             | Body::JobFinished(_)
     );
     if !body.is_control() || depends_on_the_log {

@@ -7,6 +7,7 @@ mod artifact;
 mod billing;
 mod conversation;
 mod definition;
+mod feedback;
 mod job;
 pub mod lookup;
 
@@ -35,6 +36,11 @@ pub use conversation::{
 pub use definition::{
     DefinitionKind, agent_name, definition, definition_settings, definition_version, definition_versions,
     definitions, parse_version,
+};
+
+pub use feedback::{
+    NumberedAgent, STATISTICS_SHARDS, all_feedback, feedback, feedback_prefix, parse_score_statistics,
+    run_statistics, score_statistics, statistics, thumb_statistics,
 };
 
 pub use job::{
@@ -220,10 +226,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 }
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
-/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, agents, prompts, responses
-/// about them that are stored for a repeated request, and the audit trail.
+/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
+/// agents, agents, prompts, responses about them that are stored for a repeated request, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 17] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 19] {
     [
         "mcp-servers",
         "settings",
@@ -232,6 +238,8 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 17] {
         "greetings",
         "live-jobs",
         "offers",
+        "feedback",
+        "statistics",
         "agents",
         "agent-names",
         "agent-versions",
@@ -308,6 +316,7 @@ mod tests {
         fn every_tenant_key_begins_with_its_tenant(bits: u128, other: u128, digest: [u8; 32], text in ".{0,60}") {
             let ten = TenantId::from_bits(bits);
             let prefix = ten.to_string();
+            let numbered = NumberedAgent { agent: AgentId::from_bits(other), version: 7 };
             let keys = [
                 tenant(ten), user(ten, UserId::from_bits(other)), project(ten, ProjectId::from_bits(other)),
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
@@ -328,6 +337,9 @@ mod tests {
                 entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
                 definition(ten, DefinitionKind::Agent, AgentId::from_bits(other)), agent_name(ten, &text),
                 definition_version(ten, DefinitionKind::Prompt, &text, 7), definition_settings(ten),
+                feedback(ten, None, RunId::from_bits(other), UserId::from_bits(other), None),
+                run_statistics(ten, numbered, RunId::from_bits(other)), thumb_statistics(ten, numbered),
+                score_statistics(ten, numbered, &text),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {

@@ -1,6 +1,7 @@
 //! The golden events of this function and their responses.
 
 mod creating;
+mod rating;
 mod replaying;
 
 use insta::assert_snapshot;
@@ -25,6 +26,7 @@ fn every_golden_event_is_tested() {
     Golden::new("runs", &sequent_runs_function::openapi()).assert_all_tested(concat!(
         include_str!("golden.rs"),
         include_str!("golden/creating.rs"),
+        include_str!("golden/rating.rs"),
         include_str!("golden/replaying.rs"),
     ));
 }

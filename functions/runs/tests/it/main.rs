@@ -5,3 +5,4 @@ mod create;
 mod deployment;
 mod flows;
 mod golden;
+mod rating;

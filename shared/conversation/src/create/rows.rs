@@ -13,8 +13,8 @@ use sequent_tables::{
 
 use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
-    Continues, Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore,
-    TokenUsage, outbox::queued, replies::prompt_ordinal, tree::Position, turn,
+    Continues, Error, Message, PersonWaits, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
+    RunStore, TokenUsage, outbox::queued, replies::prompt_ordinal, tree::Position, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -164,6 +164,7 @@ fn pending(new: &NewRun, position: &Position) -> Run {
         replay: new.replay.as_ref().map(|replay| replay.origin().into()),
         lineage,
         waiting: None,
+        person_waits: PersonWaits::default(),
         created_at: new.run.created_at(),
         started_at: None,
         completed_at: None,

@@ -1,7 +1,7 @@
 use sequent_event::{Body, ClaimReason, Entry, Usage};
 
 use super::*;
-use crate::{RunCost, RunOptions, RunStatus, TokenUsage, testing::response};
+use crate::{PersonWaits, RunCost, RunOptions, RunStatus, TokenUsage, testing::response};
 
 /// The log of a run with one message, and its state.
 struct Log(State);
@@ -71,6 +71,7 @@ fn run() -> Run {
         opens_project: false,
         lineage: sequent_event::Lineage::default(),
         waiting: None,
+        person_waits: PersonWaits::default(),
         created_at: Timestamp::from_millis(0),
         started_at: None,
         completed_at: None,

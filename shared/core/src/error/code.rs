@@ -194,6 +194,9 @@ codes! {
         TooManyMessages = "too_many_messages", Conflict,
             "The run has been sent as many messages as it takes.",
             "Wait for its end, or cancel it, and send the message to the conversation.";
+        TooMuchFeedback = "too_much_feedback", Conflict,
+            "Feedback on the run was changed as often as its log takes.",
+            "Leave the feedback as it is.";
         TooManyBranches = "too_many_branches", Conflict,
             "The conversation has as many branches as it takes.",
             "Continue one of its branches, or fork the conversation and go on there.";

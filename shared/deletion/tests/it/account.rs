@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
-use sequent_core::{ArtifactId, Principal, Scopes, TenantId, Timestamp, Via};
+use sequent_core::{AgentId, ArtifactId, Principal, Scopes, TenantId, Timestamp, Via};
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
     account::NewAccount,
@@ -18,7 +18,7 @@ use sequent_jobs::{
 };
 use sequent_tables::{
     Row,
-    key::{self, DefinitionKind},
+    key::{self, DefinitionKind, NumberedAgent},
 };
 
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -38,6 +38,7 @@ const KINDS: [&str; 14] = [
     "#mcp-servers",
     "#uploads",
     "#settings",
+    "#statistics",
     "#agents",
     "#agent-names",
     "#agent-versions",
@@ -97,6 +98,7 @@ async fn belongings(bench: &Bench) {
         key::definition(bench.tenant, DefinitionKind::Prompt, WORD),
         key::definition_version(bench.tenant, DefinitionKind::Prompt, WORD, 1),
         key::definition_settings(bench.tenant),
+        key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),
     ] {
         bench.store().put(row(key)).await.unwrap();

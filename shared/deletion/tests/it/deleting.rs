@@ -23,10 +23,11 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "run=",
     "#projects",
     "#messages#",
+    "#feedback",
     "#runs",
     "#jobs",
     "#chat-names",

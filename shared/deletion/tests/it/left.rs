@@ -5,15 +5,16 @@ use sequent_artifacts::{
     Artifact, Content, Description, Digest, Entity, Export, Mention, Origin, Source, rows_with_run,
 };
 use sequent_conversation::{
-    Continues, NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed, finish,
+    Continues, FeedbackTarget, NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed,
+    finish, give_feedback,
 };
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
 };
 use sequent_documents::Format;
 use sequent_event::{
-    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Reason, Role, RunOutcome, Step,
-    StepStatus, Totals, Usage, UserContent, UserPart,
+    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Rating, Reason, Role, RunOutcome,
+    Step, StepStatus, Totals, Usage, UserContent, UserPart,
 };
 use sequent_jobs::{
     NewJob, cancel, enqueue,
@@ -159,6 +160,15 @@ async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
     artifact(bench, new.run).await;
     say(&owner, &word("answer")).await;
     end(bench, new, &owner, RunOutcome::Success).await;
+    rate(bench, new.run).await;
+}
+
+/// Feedback on the run with a comment.
+async fn rate(bench: &Bench, run: RunId) {
+    let rating = Rating { comment: Some(word("feedback")), ..Rating::default() };
+    let on = FeedbackTarget { run, message: None };
+    let given = give_feedback(&bench.storage, bench.tenant, on, UserId::new(), Some(rating));
+    Box::pin(given).await.unwrap().expect("it is given");
 }
 
 fn work(job_id: JobId, child: RunId) -> Vec<Body> {

@@ -23,6 +23,11 @@ impl State {
             Body::ArtifactCreated(Artifact { job_id: Some(job), .. }) => self.is_open_job(*job),
             Body::EntityExtracted(entity) => self.is_open_job(entity.job_id),
             Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.stage(),
+            Body::FeedbackGiven(change) => {
+                change.run == self.stage()
+                    && !self.is_copying()
+                    && change.message_id.is_none_or(|id| self.has_answer(id))
+            }
             Body::RunConfigured(_) => self.phase == Phase::Pending && !self.is_copying(),
             Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
             // A run that is cancelled before its first execution ends without one.
@@ -87,13 +92,13 @@ impl State {
     }
 
     /// Returns `true` if the event is allowed in a closed log. A claim and a new execution open the log
-    /// again. The answers of people and a cancellation are allowed while the run waits for people.
+    /// again. The answers of people and a cancellation are allowed while the run waits for people. Feedback is always allowed.
     fn may_follow_the_end(&self, body: &Body) -> bool {
         match body {
             Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. } => true,
             Body::ClarificationAnswered(_) | Body::CancelRequested { .. } => self.is_interrupted(),
             Body::ArtifactCreated(artifact) => artifact.job_id.is_some(),
-            Body::EntityExtracted(_) | Body::JobFinished(_) => true,
+            Body::EntityExtracted(_) | Body::JobFinished(_) | Body::FeedbackGiven(_) => true,
             _ => false,
         }
     }

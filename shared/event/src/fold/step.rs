@@ -6,7 +6,10 @@ use super::{
     AskedInterrupt, Child, ChildEnd, MeasuredRequest, OpenMessage, Phase, RunJob, SentMessage, State,
     TextMessage, TranscriptEntry,
 };
-use crate::{Body, ClaimReason, Compaction, Configuration, Interrupt, RunOutcome, RunStage, Totals, Usage};
+use crate::{
+    Body, ClaimReason, Compaction, Configuration, FeedbackChange, GivenFeedback, Interrupt, RunOutcome,
+    RunStage, Totals, Usage,
+};
 
 impl State {
     /// Applies an event that [`State::check`] has allowed.
@@ -155,6 +158,7 @@ impl State {
             Body::OutputRejected { text, errors } => {
                 self.transcript.push(TranscriptEntry::Rejected { text: text.clone(), errors: errors.clone() })
             }
+            Body::FeedbackGiven(change) => self.rate(change, at),
             Body::EntityExtracted(_)
             | Body::StateSnapshot { .. }
             | Body::StateDelta { .. }
@@ -190,6 +194,17 @@ impl State {
         self.new_compactions += 1;
     }
 
+    /// Keeps the change in place of the person's former feedback on the same thing.
+    fn rate(&mut self, change: &FeedbackChange, at: Timestamp) {
+        let FeedbackChange { by, message_id: message, ref rating, run: _ } = *change;
+        let given = GivenFeedback { by, message, rating: rating.clone(), at };
+        self.feedback_changes += 1;
+        match self.feedback.iter_mut().find(|former| former.by == by && former.message == message) {
+            Some(former) => *former = given,
+            None => self.feedback.push(given),
+        }
+    }
+
     fn begin(&mut self, id: MessageId, reasoning: bool) {
         self.open = Some(OpenMessage { id, text: String::new(), reasoning });
     }
@@ -219,6 +234,7 @@ impl State {
         let waits = matches!(phase, Phase::Finished(RunOutcome::Interrupt { .. }));
         self.phase = phase;
         self.ended_at = Some(at);
+        self.interruptions += u32::from(waits);
         self.cancel = None;
         self.open_reasoning = None;
         self.origin = None;

@@ -307,3 +307,19 @@ fn a_call_that_is_asked_about_again_waits_again() {
     log.push(finished(RunOutcome::Interrupt { interrupts }));
     assert_eq!(states(&log), ["step-start ", "tool-look input-available"]);
 }
+
+#[test]
+fn feedback_is_no_part_of_the_stream() {
+    let rated = |run| {
+        let rating = sequent_event::Rating { comment: Some("Good.".into()), ..Default::default() };
+        let by = sequent_core::UserId::from_bits(1);
+        Body::FeedbackGiven(sequent_event::FeedbackChange { by, message_id: None, rating: Some(rating), run })
+    };
+    let mut log = started();
+    log.extend(begin(9, "Hello."));
+    log.extend([end(9), finished(RunOutcome::Success)]);
+    let before = chunks(log.clone());
+    log.push(rated(sequent_event::RunStage::Ended));
+    log.insert(3, rated(sequent_event::RunStage::Live));
+    assert_eq!(chunks(log), before);
+}

@@ -187,6 +187,17 @@ fn runs() -> Vec<Entry> {
                 .map(|call| call.body(json!({"content": QUESTION})))
                 .collect()
         }),
+        entry("PUT /api/runs/{id}/feedback", "id thumb scores comment", |of| {
+            each_run(of, "/feedback").into_iter().map(|call| call.body(json!({"thumb": "up"}))).collect()
+        }),
+        entry("DELETE /api/runs/{id}/feedback", "id", |of| each_run(of, "/feedback")),
+        entry("PUT /api/runs/{id}/messages/{message}/feedback", "id message thumb scores comment", |of| {
+            let path = format!("/messages/{}/feedback", MessageId::new());
+            each_run(of, &path).into_iter().map(|call| call.body(json!({"thumb": "up"}))).collect()
+        }),
+        entry("DELETE /api/runs/{id}/messages/{message}/feedback", "id message", |of| {
+            each_run(of, &format!("/messages/{}/feedback", MessageId::new()))
+        }),
         entry("POST /api/runs/{id}/resume", "id answers interrupt_id status payload", |of| {
             each_run(of, "/resume").into_iter().map(|call| call.body(json!({"answers": answers()}))).collect()
         }),
