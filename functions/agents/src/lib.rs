@@ -1,7 +1,7 @@
-//! Agents and prompts over HTTP: their versions, their labels, and the default agent.
+//! Agents, prompts and HTTP tools over HTTP: versions and labels, the default agent, and the tools that agents call.
 //!
-//! Each handler parses, authorises, calls [`sequent_definitions`] and renders. An agent or a prompt of another tenant is not
-//! found.
+//! Each handler parses, authorises, calls [`sequent_definitions`] or [`sequent_http_tools`] and renders. What is another tenant's is
+//! not found.
 
 mod agent_versions;
 mod agents;
@@ -10,12 +10,15 @@ mod labels;
 mod prompt_versions;
 mod prompts;
 mod starters;
+mod tools;
 
-use axum::{Router, middleware::from_fn};
+use axum::{Extension, Router, middleware::from_fn};
 use sequent_definitions::{Agents, Prompts};
-use sequent_http::{Scope, idempotency, openapi, scoped};
+use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
+use sequent_http_tools::HttpTools;
 use sequent_identity::Vault;
 use sequent_tables::Store;
+use sequent_tool::Guard;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
     routes,
@@ -25,15 +28,17 @@ use utoipa_axum::{
 #[derive(Clone)]
 pub struct App {
     agents: Agents,
+    tools: HttpTools,
     /// Has the key of the cursors.
     vault: Vault,
 }
 
 impl App {
-    /// The agents and prompts in `store`.
+    /// The agents, prompts and tools in `store`. `guard` limits the connections of tools that are tried.
     #[must_use]
-    pub fn new(store: Store, vault: Vault) -> Self {
-        Self { agents: Agents::new(store), vault }
+    pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
+        let tools = HttpTools::new(store.clone(), vault.clone(), guard);
+        Self { agents: Agents::new(store), tools, vault }
     }
 
     fn prompts(&self) -> &Prompts {
@@ -56,7 +61,10 @@ const READ: &[Scope] = &[Scope::AgentsRead];
 const WRITE: &[Scope] = &[Scope::AgentsWrite];
 
 fn routed() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::base()).merge(agents_routed()).merge(prompts_routed())
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(agents_routed())
+        .merge(prompts_routed())
+        .merge(tools_routed())
 }
 
 fn agents_routed() -> OpenApiRouter<App> {
@@ -89,4 +97,20 @@ fn prompts_routed() -> OpenApiRouter<App> {
         .routes(scoped(READ, routes!(prompt_versions::get_prompt_version)))
         .routes(scoped(READ, routes!(prompt_versions::list_prompt_changes)))
         .routes(scoped(WRITE, routes!(labels::change_prompt_label)))
+}
+
+fn tools_routed() -> OpenApiRouter<App> {
+    const READ: &[Scope] = &[Scope::ToolsRead];
+    const WRITE: &[Scope] = &[Scope::ToolsWrite];
+    // The server of the tenant may take its time.
+    let costly = OpenApiRouter::new()
+        .routes(scoped(WRITE, routes!(tools::test_tool)))
+        .route_layer(Extension(Class::Chat));
+    OpenApiRouter::new()
+        .merge(costly)
+        .routes(scoped(READ, routes!(tools::list_tools)))
+        .routes(scoped(WRITE, routes!(tools::create_tool)))
+        .routes(scoped(READ, routes!(tools::get_tool)))
+        .routes(scoped(WRITE, routes!(tools::change_tool, tools::delete_tool)))
+        .routes(scoped(WRITE, routes!(tools::rotate_tool_secret)))
 }

@@ -1,4 +1,4 @@
-//! The `agents` function: agents and prompts over HTTP.
+//! The `agents` function: agents, prompts and HTTP tools over HTTP.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use sequent_agents_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_tables::Store;
+use sequent_tool::Guard;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,7 +19,7 @@ async fn main() -> Result<(), Error> {
     // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let app = App::new(store.clone(), vault);
+    let app = App::new(store.clone(), vault, Guard::from_env()?);
     let pipeline = Pipeline::new("agents")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -157,7 +157,7 @@ impl RunLoop<'_> {
             if let Some(flow) = execution.load_role().await? {
                 return Ok(flow);
             }
-            execution.load_tools().await;
+            execution.load_tools().await?;
             execution.load_delegates().await?;
         }
         let bodies = match next {

@@ -112,13 +112,15 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Adds the tools of the client, and those of the tenant's MCP servers. Only a step that needs them waits for the servers.
-    pub(crate) async fn load_tools(&mut self) {
+    /// Adds the tools of the client, of the tenant, and of its MCP servers. Only a step that needs them waits for the servers.
+    pub(crate) async fn load_tools(&mut self) -> Result<(), Error> {
         if !self.has_all_tools {
             let configuration = &self.state.configuration;
-            self.tools = tools_of_run(self.engine, self.key.tenant, configuration, self.role.as_ref()).await;
+            self.tools =
+                tools_of_run(self.engine, self.key.tenant, configuration, self.role.as_ref()).await?;
             self.has_all_tools = true;
         }
+        Ok(())
     }
 
     /// Reads the agent that the run was started with. Returns a flow if it is not there: then no owner can go on.
@@ -276,10 +278,10 @@ pub(crate) async fn tools_of_run(
     tenant: TenantId,
     configuration: &Configuration,
     role: Option<&AgentRole>,
-) -> Arc<Registry> {
-    let tools = engine.tools_of(tenant, configuration.tools.as_deref()).await;
+) -> Result<Arc<Registry>, Error> {
+    let tools = engine.tools_of(tenant, configuration.tools.as_deref()).await?;
     let tools = role.map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
-    with_client_tools(tools, &configuration.client_tools)
+    Ok(with_client_tools(tools, &configuration.client_tools))
 }
 
 /// Adds the tools of the client. Their names were those of no other tool when the run was started.

@@ -62,16 +62,18 @@ pub use sent::{SentContext, SentRequest, sent_context};
 pub use tool_names::{ToolNameTaken, accept_client_tools};
 pub use window::Window;
 
+use futures::future::{OptionFuture, join};
 use sequent_artifacts::Artifacts;
 use sequent_attachments::Extractor;
 use sequent_conversation::RunStore;
 use sequent_core::{InvalidSetting, TenantId};
 use sequent_definitions::Agents;
+use sequent_http_tools::HttpTools;
 use sequent_identity::Vault;
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
-use sequent_tool::{Guard, Registry, WebAccess, WebFetch, web_fetch};
+use sequent_tool::{Guard, Registry, Tool, WebAccess, WebFetch, web_fetch};
 
 /// The dependencies of an execution. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -87,6 +89,8 @@ pub struct Engine {
     /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only
     /// `tools`.
     pub servers: Option<Servers>,
+    /// The HTTP tools of tenants, which the tenants' runs may call as well. Without it, runs have none.
+    pub http_tools: Option<HttpTools>,
     /// The agents of tenants, as which runs work.
     pub agents: Agents,
     /// The artifacts of tenants, which people attach to messages. Without it, models read only their descriptions.
@@ -109,8 +113,8 @@ impl Engine {
     }
 
     /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`],
-    /// [`Guard::from_env`] and [`WebAccess::from_env`]. The tokens of tenants' MCP servers are sealed with the key in `vault`, which is
-    /// read when the first token is needed. Runs save documents and files in `artifacts`.
+    /// [`Guard::from_env`] and [`WebAccess::from_env`]. The secrets of tenants' MCP servers and tools are sealed with the key in `vault`,
+    /// which is read when the first one is needed. Runs save documents and files in `artifacts`.
     ///
     /// # Errors
     /// If a setting is not valid.
@@ -122,7 +126,8 @@ impl Engine {
         extractor: Extractor,
     ) -> Result<Self, InvalidSetting> {
         let guard = Guard::from_env()?;
-        let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
+        let servers = Some(Servers::new(storage.store().clone(), vault.clone(), guard.clone()));
+        let http_tools = Some(HttpTools::new(storage.store().clone(), vault, guard.clone()));
         let mut engine = Self::with_guard(storage, models, &guard, WebAccess::from_env()?);
         let tools = Arc::make_mut(&mut engine.tools);
         let deliverable_tools = sequent_deliverables::tools(artifacts).into_iter();
@@ -131,6 +136,7 @@ impl Engine {
         }
         Ok(Self {
             servers,
+            http_tools,
             artifacts: Some(artifacts.clone()),
             extractor,
             settings: Settings::from_env()?,
@@ -157,6 +163,7 @@ impl Engine {
             tools: Arc::new(tools),
             web,
             servers: None,
+            http_tools: None,
             artifacts: None,
             extractor: Extractor::in_this_process(),
             offers: Offers::default(),
@@ -165,25 +172,33 @@ impl Engine {
         }
     }
 
-    /// The tools of a tenant's run: those of the deployment, and those of the tenant's MCP servers. If the
-    /// run is only `allowed` tools of the deployment, it does not wait for the servers.
-    async fn tools_of(&self, tenant: TenantId, allowed: Option<&[String]>) -> Arc<Registry> {
-        let needs_servers =
+    /// The tools of a tenant's run: those of the deployment, the tenant's HTTP tools, and those of its MCP servers. A run that is
+    /// only `allowed` tools of the deployment waits for nothing.
+    async fn tools_of(
+        &self,
+        tenant: TenantId,
+        allowed: Option<&[String]>,
+    ) -> Result<Arc<Registry>, sequent_conversation::Error> {
+        let needs_others =
             allowed.is_none_or(|names| names.iter().any(|name| self.tools.get(name).is_none()));
-        let remote = match &self.servers {
-            Some(servers) if needs_servers => servers.tools(tenant).await,
-            _ => Vec::new(),
-        };
-        if remote.is_empty() {
-            return Arc::clone(&self.tools);
+        if !needs_others {
+            return Ok(Arc::clone(&self.tools));
+        }
+        let of_servers = OptionFuture::from(self.servers.as_ref().map(|servers| servers.tools(tenant)));
+        let own = OptionFuture::from(self.http_tools.as_ref().map(|tools| tools.tools(tenant)));
+        let (of_servers, own) = join(of_servers, own).await;
+        let others: Vec<Tool> =
+            own.transpose()?.into_iter().flatten().chain(of_servers.into_iter().flatten()).collect();
+        if others.is_empty() {
+            return Ok(Arc::clone(&self.tools));
         }
         let mut tools = Registry::clone(&self.tools);
-        for tool in remote {
+        for tool in others {
             if let Err(error) = tools.add(tool) {
-                tracing::warn!(%tenant, %error, "could not use a tool of an MCP server; runs go on without it");
+                tracing::warn!(%tenant, %error, "could not use a tool of a tenant; runs go on without it");
             }
         }
-        Arc::new(tools)
+        Ok(Arc::new(tools))
     }
 
     /// The logs and rows of runs, with the settings of their owners.

@@ -32,7 +32,7 @@ pub(crate) async fn record_lost_call(execution: &mut Execution<'_>) -> Result<()
 
 /// The input of the request that this owner would send, with the files that it would show.
 async fn input_tokens(execution: &mut Execution<'_>, model: &ModelName) -> Result<u64, Error> {
-    execution.load_tools().await;
+    execution.load_tools().await?;
     let purpose = match next(&execution.state) {
         Next::Ask(purpose) => purpose,
         _ => Purpose::Answer,

@@ -67,7 +67,7 @@ pub async fn preview(
         Some(agent) => Some(AgentRole::read(&engine.agents, tenant, agent).await?),
         None => None,
     };
-    let tools = tools_of_run(engine, tenant, configuration, role.as_ref()).await;
+    let tools = tools_of_run(engine, tenant, configuration, role.as_ref()).await?;
     let agents = delegates::of_run(engine, tenant, &state).await?;
     let model = match run.model {
         Some(model) => model,

@@ -75,6 +75,10 @@ pub enum Scope {
     AgentsRead,
     /// Create, change and delete agents and prompts. Choosing an agent for a run needs `chat` only.
     AgentsWrite,
+    /// Read the tools of the tenant and the policies for calls.
+    ToolsRead,
+    /// Create, change, try and delete tools, and change the policies for calls.
+    ToolsWrite,
     /// Read artifacts and their bytes.
     ArtifactsRead,
     /// Upload and delete artifacts, and have runs save them.
@@ -87,7 +91,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
@@ -95,6 +99,8 @@ impl Scope {
         Self::RunsWrite,
         Self::AgentsRead,
         Self::AgentsWrite,
+        Self::ToolsRead,
+        Self::ToolsWrite,
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
         Self::Account,
@@ -112,6 +118,8 @@ impl Scope {
             Self::RunsWrite => "runs:write",
             Self::AgentsRead => "agents:read",
             Self::AgentsWrite => "agents:write",
+            Self::ToolsRead => "tools:read",
+            Self::ToolsWrite => "tools:write",
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",
@@ -167,7 +175,7 @@ impl utoipa::ToSchema for Scope {}
 
 /// A set of scopes. Serialises as a list of names. Names that this version does not know are dropped when read.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Scopes(u16);
+pub struct Scopes(u32);
 
 impl Scopes {
     /// The empty set of scopes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sequent_documents::DocumentKind;
 use sequent_event::{Budget, Orchestration};
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tool::OutputSchema;
+use sequent_tool::{OutputSchema, ToolPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -132,22 +132,9 @@ pub struct AgentTool {
     /// The name: 1 to 64 visible ASCII characters.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{1,64}$", example = "web_fetch"))]
     pub name: String,
-    /// The policy for calls. That of the tool if it is null.
+    /// The policy for calls, beside that of the tool and of the tenant: the strictest is in force.
     #[serde(default)]
     pub policy: Option<ToolPolicy>,
-}
-
-/// A policy for the calls of a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ToolPolicy {
-    /// No call is allowed.
-    Never,
-    /// A person decides about each call.
-    Ask,
-    /// The agent adds no question. A person still decides where the tool itself requires it.
-    Always,
 }
 
 /// The limits of an agent's runs. A limit that is null is set by the deployment alone.

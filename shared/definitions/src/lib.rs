@@ -41,7 +41,7 @@ pub use agents::{Agent, AgentVersion, Agents, NewAgent};
 pub use choose::ChosenAgent;
 pub use default_agent::DefaultAgent;
 pub use definition::{
-    AgentDefinition, AgentLimits, AgentTool, HistorySettings, Persona, ToolPolicy, VariableKind, VariableSpec,
+    AgentDefinition, AgentLimits, AgentTool, HistorySettings, Persona, VariableKind, VariableSpec,
 };
 pub use difference::{DiffLine, LineChange};
 pub use error::{Error, InvalidField};
@@ -54,6 +54,8 @@ pub use starters::starters;
 pub use surroundings::Surroundings;
 pub use template::MAX_RENDERED_BYTES;
 pub use version::{NewVersion, VersionSummary};
+// A part of an agent's definition.
+pub use sequent_tool::ToolPolicy;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! The failure of a request to a server, classified by what may have happened on the server.
 
-use std::error::Error as StdError;
-
 use rmcp::{
     model::ErrorData,
     service::{ClientInitializeError, ServiceError},
@@ -90,12 +88,8 @@ impl Failure {
     }
 
     pub(crate) fn of_client(error: &reqwest::Error) -> Self {
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(refusal) = cause.downcast_ref::<Refusal>() {
-                return Self::from(refusal);
-            }
-            source = cause.source();
+        if let Some(refusal) = Refusal::in_error(error) {
+            return Self::from(refusal);
         }
         match error.status() {
             Some(status) => Self::of_status(status.as_u16()),

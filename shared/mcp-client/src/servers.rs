@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    net::IpAddr,
     sync::{Arc, Mutex, OnceLock},
 };
 
@@ -11,10 +10,7 @@ use sequent_aws::secret;
 use sequent_core::{ExposeSecret, TenantId, Timestamp, UserId};
 use sequent_identity::{Vault, secret::SealError};
 use sequent_tables::{Error as DataError, PageRequest, Row, Store, Update, exists, key};
-use sequent_tool::{
-    Guard,
-    guard::{Admitted, Refusal},
-};
+use sequent_tool::{Guard, guard::Refusal};
 
 use crate::{
     DefinitionDigest, Failure, Name, NewServer, Server, ToolListing,
@@ -117,10 +113,10 @@ impl Servers {
             return Err(Error::TooMany);
         }
         let admitted = inner.guard.admit(new.url.expose_secret())?;
-        if new.token.is_some() && !keeps_secrets(&admitted) {
+        if new.token.is_some() && !admitted.keeps_secrets() {
             return Err(Error::Exposed);
         }
-        let host = host(&admitted);
+        let host = admitted.host();
         let has_token = new.token.is_some();
         let endpoint = Endpoint { url: admitted.url().as_str().into(), token: new.token };
         let keys = inner.vault.sealing().await?;
@@ -241,21 +237,4 @@ impl Inner {
         })?;
         Ok(self.web.get_or_init(|| web).clone())
     }
-}
-
-/// The part of an address that is no secret.
-fn host(admitted: &Admitted) -> String {
-    let host = admitted.url().host_str().unwrap_or_default();
-    match admitted.url().port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
-/// Returns `true` if a token cannot be read on the way: over TLS, or on the local machine, which only an
-/// exception for development allows.
-pub(crate) fn keeps_secrets(admitted: &Admitted) -> bool {
-    let host = admitted.url().host_str().unwrap_or_default();
-    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    admitted.url().scheme() == "https" || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }

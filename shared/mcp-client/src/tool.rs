@@ -4,8 +4,10 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
 use rmcp::model::JsonObject;
-use sequent_model::NotOffered;
-use sequent_tool::{Call, Error, Handler, Output, Schema, Tool, ToolKind};
+use sequent_tool::{
+    Call, Error, Handler, Output, Tool, ToolKind,
+    tenant_tool::{self, MAX_DESCRIPTION, MAX_SCHEMA, UnusableTool},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,10 +28,6 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a tool's name at most, a limit of model providers.
 const MAX_NAME: usize = 64;
-// Every model call contains the descriptions and schemas of all tools, so their sizes are limited (in bytes).
-const MAX_DESCRIPTION: usize = 4 << 10;
-const MAX_SCHEMA: usize = 16 << 10;
-const MAX_OFFERED: usize = 32 << 10;
 
 /// A tool that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,28 +73,9 @@ pub struct ToolListing {
     pub incomplete: Option<String>,
 }
 
-/// The reason why a tool cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
-    #[error("its schema has more than {MAX_SCHEMA} bytes")]
-    Large,
-    #[error(
-        "its schema has more than {MAX_OFFERED} bytes after its references are replaced by what they refer to"
-    )]
-    LargeOffer,
-    #[error("its schema is {0}")]
-    Schema(#[from] sequent_tool::schema::Unusable),
-    #[error(transparent)]
-    NotOffered(#[from] NotOffered),
-}
-
 /// Creates the agent's tool that calls the remote tool. Calls are checked by the server's own schema.
-pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -> Result<Tool, Unusable> {
+pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -> Result<Tool, UnusableTool> {
     let parameters = Value::Object(remote.input_schema.clone());
-    if parameters.to_string().len() > MAX_SCHEMA {
-        return Err(Unusable::Large);
-    }
-    Schema::new(&parameters)?;
     // The tenant's word, not the server's hint: a call that is repeated by mistake has its effect twice.
     let idempotent = remote.action != Action::CallTool || server.repeatable_tools.contains(&remote.name);
     let handler = RemoteTool {
@@ -108,9 +87,7 @@ pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -
     };
     let kind = ToolKind::Runs(Arc::new(handler));
     let tool = Tool::new(tool_name(&server.name, &remote.name), description(remote), parameters, kind);
-    if tool.spec.offered_parameters()?.to_string().len() > MAX_OFFERED {
-        return Err(Unusable::LargeOffer);
-    }
+    tenant_tool::accept(&tool)?;
     Ok(Tool {
         idempotent,
         needs_approval: server.approval.is_needed_for(remote),

@@ -81,18 +81,9 @@ impl Web {
     /// Creates the client. This reads the system's certificates, so it is done when the client is first
     /// needed.
     pub(crate) fn new(guard: &Guard) -> Result<Self, reqwest::Error> {
-        // An error means that the program has chosen a provider already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         guard
-            .configure(Client::builder())
-            .user_agent(concat!("sequent-mcp/", env!("CARGO_PKG_VERSION")))
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
+            .client(concat!("sequent-mcp/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(std::time::Duration::from_secs(5))
-            // No pool: the connections of a frozen process are dead when it resumes.
-            .pool_max_idle_per_host(0)
             .build()
             .map(|client| Self { client, bearer: None })
     }

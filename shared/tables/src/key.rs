@@ -210,6 +210,18 @@ pub fn mcp_servers(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#mcp-servers"))
 }
 
+/// An HTTP tool of a tenant, by its name in that tenant.
+#[must_use]
+pub fn http_tool(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#tools"), name)
+}
+
+/// All HTTP tools of a tenant, sorted by name.
+#[must_use]
+pub fn http_tools(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#tools"))
+}
+
 /// A tenant's limit of the web pages that its runs may read.
 #[must_use]
 pub fn web_access(tenant: TenantId) -> Key {
@@ -225,13 +237,14 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
 }
 
-/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
+/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
 /// agents, agents, prompts, responses about them that are stored for a repeated request, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 19] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 20] {
     [
         "mcp-servers",
+        "tools",
         "settings",
         "uploads",
         "chat-names",
@@ -327,6 +340,7 @@ mod tests {
                 waiting_run(ten, ProjectId::from_bits(other), 7, RunId::from_bits(other)),
                 shared_run(ten, RunId::from_bits(other), ProjectId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
+                http_tool(ten, &text),
                 web_access(ten),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),

@@ -6,7 +6,7 @@ use sequent_event::ClientTool;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{OutputSchema, Schema, Tool, ToolKind, registry};
+use crate::{OutputSchema, Schema, Tool, ToolKind, names};
 
 /// A tool that the client of a run carries out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -92,8 +92,7 @@ impl From<ClientTools> for Vec<ClientTool> {
 
 impl ClientToolDeclaration {
     fn check(&self) -> Result<(), String> {
-        // Two underscores join the name of an MCP server and that of its tool.
-        if !registry::is_tool_name(&self.name) || self.name.contains("__") {
+        if !names::is_own_name(&self.name) {
             return Err("name must be 1 to 64 letters, digits, `_` or `-`, without `__`".to_owned());
         }
         if !(1..=ClientTools::MAX_DESCRIPTION).contains(&self.description.chars().count()) {

@@ -18,9 +18,9 @@ mod address;
 mod allow;
 mod resolve;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{error::Error as _, net::IpAddr, sync::Arc};
 
-use reqwest::{ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, redirect};
 use sequent_core::setting::{self, InvalidSetting};
 use url::{Host, Url};
 
@@ -147,6 +147,22 @@ impl Guard {
         client.dns_resolver(self.clone()).redirect(redirect::Policy::none()).no_proxy().referer(false)
     }
 
+    /// A client that is configured like this, for a process that is frozen between requests. It reads the system's
+    /// certificates when it is built, which takes time.
+    pub fn client(&self, user_agent: &str) -> ClientBuilder {
+        // An error means that the program has chosen a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        self.configure(Client::builder())
+            .user_agent(user_agent)
+            // No decompression, because a small compressed body could expand beyond a limit.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            // No pool: the connections of a frozen process are dead when it resumes.
+            .pool_max_idle_per_host(0)
+    }
+
     /// Resolves a name.
     ///
     /// # Errors
@@ -207,6 +223,40 @@ impl Admitted {
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.0
+    }
+
+    /// Returns the host, with its port if that is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// Returns `true` if a secret cannot be read on the way: over TLS, or on the local machine, which only an exception for
+    /// development allows.
+    #[must_use]
+    pub fn keeps_secrets(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        self.0.scheme() == "https" || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl Refusal {
+    /// Returns the refusal that made a request of a guarded client fail.
+    #[must_use]
+    pub fn in_error(error: &reqwest::Error) -> Option<&Self> {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(refusal) = cause.downcast_ref() {
+                return Some(refusal);
+            }
+            source = cause.source();
+        }
+        None
     }
 }
 

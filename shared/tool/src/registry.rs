@@ -8,7 +8,7 @@ use std::{
 use sequent_model::{NotOffered, ToolSpec};
 use serde_json::Value;
 
-use crate::{Error, Schema, Tool, schema};
+use crate::{Error, Schema, Tool, names::is_tool_name, schema};
 
 /// Tools by name, with their compiled schemas. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -173,12 +173,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// Returns `true` if the known model providers accept the name.
-pub(crate) fn is_tool_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod html;
 mod page;
 
 use std::{
-    error::Error as _,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -162,21 +161,8 @@ impl WebFetch {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        // An error means that the program has chosen a provider already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = self
-            .guard
-            .configure(Client::builder())
-            .user_agent(concat!("sequent-web-fetch/", env!("CARGO_PKG_VERSION")))
-            // No decompression, because a small compressed body could expand beyond the limit.
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
-            // No pool: the connections of a frozen process are dead when it resumes.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|_| Error::Unavailable("Pages cannot be fetched now.".into()))?;
+        let client = self.guard.client(concat!("sequent-web-fetch/", env!("CARGO_PKG_VERSION"))).build();
+        let client = client.map_err(|_| Error::Unavailable("Pages cannot be fetched now.".into()))?;
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -227,12 +213,8 @@ fn refuse(problem: &str, refusal: &Refusal) -> Error {
 
 /// The error for the model. The client's own text is not used, because it may contain addresses.
 fn failed(error: &reqwest::Error) -> Error {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
-            return refuse("The page cannot be fetched", refusal);
-        }
-        source = cause.source();
+    if let Some(refusal) = Refusal::in_error(error) {
+        return refuse("The page cannot be fetched", refusal);
     }
     let problem =
         if error.is_connect() { "The server cannot be reached." } else { "The connection was lost." };

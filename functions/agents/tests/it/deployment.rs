@@ -5,6 +5,7 @@ use std::ops::Deref;
 use sequent_agents_function::{App, router};
 pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_http::testing::{Answer, Event, deployment as testing};
+use sequent_tool::Guard;
 use serde_json::{Value, json};
 
 pub(crate) struct Deployment(testing::Deployment);
@@ -20,7 +21,7 @@ impl Deref for Deployment {
 impl Deployment {
     pub(crate) async fn new() -> Self {
         let routes = |store: &sequent_tables::Store, vault: &sequent_identity::Vault| {
-            router(App::new(store.clone(), vault.clone()))
+            router(App::new(store.clone(), vault.clone(), Guard::default()))
         };
         Self(testing::Deployment::new("agents", routes).await)
     }
@@ -44,7 +45,8 @@ impl Deployment {
         answer.json()
     }
 
-    /// Creates the agent and the prompt of the golden events, each with two versions, of which the first is in production.
+    /// Creates the tool of the golden events, and the agent and the prompt, each with two versions, of which the first is in
+    /// production.
     pub(crate) async fn furnish(&self, of: &Person) {
         let house_style = json!({"name": "house-style", "template": "Be kind.\nBe brief."});
         self.made(of, "POST", "/api/prompts", house_style).await;
@@ -54,6 +56,11 @@ impl Deployment {
         self.made(of, "POST", "/api/agents", support).await;
         let second = json!({"definition": {"description": "Helps with tides."}});
         self.made(of, "POST", "/api/agents/support/versions", second).await;
+        let schema = json!({"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]});
+        let find_order = json!({"name": "find_order", "description": "Finds an order by its number.", "method": "GET",
+            "url": "https://api.example.com/orders/{id}", "input_schema": schema,
+            "headers": [{"name": "Authorization", "value": "Bearer golden-secret", "secret": true}]});
+        self.made(of, "POST", "/api/tools", find_order).await;
         for path in ["/api/prompts/house-style", "/api/agents/support"] {
             let path = format!("{path}/labels/production");
             self.made(of, "PUT", &path, json!({"version": 1})).await;

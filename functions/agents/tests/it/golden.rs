@@ -2,6 +2,7 @@
 
 mod agents;
 mod prompts;
+mod tools;
 
 use sequent_agents_function::openapi;
 use sequent_http::testing::golden::Golden;
@@ -29,7 +30,10 @@ impl Bench {
 }
 
 fn goldens() -> Golden {
-    Golden::new("agents", &openapi()).redact_member("instance")
+    Golden::new("agents", &openapi())
+        .redact_member("instance")
+        .redact("whsec_[A-Za-z0-9+/=]+", "[signing secret]")
+        .redact(r#""latency_ms": [0-9]+"#, r#""latency_ms": 1"#)
 }
 
 #[test]
@@ -38,6 +42,7 @@ fn every_golden_event_has_a_test() {
         include_str!("golden.rs"),
         include_str!("golden/agents.rs"),
         include_str!("golden/prompts.rs"),
+        include_str!("golden/tools.rs"),
     ));
 }
 

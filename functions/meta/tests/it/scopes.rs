@@ -108,6 +108,7 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
         .merge(sequent_agents_function::router(sequent_agents_function::App::new(
             store.clone(),
             vault.clone(),
+            Guard::default(),
         )))
         .merge(sequent_artifacts_function::router(artifacts))
 }

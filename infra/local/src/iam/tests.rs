@@ -294,7 +294,7 @@ fn each_secret_has_the_readers_and_writers_that_need_it() {
     for (secret, readers, writers) in [
         ("signing", "Auth Scheduler", "Auth Scheduler"),
         ("pipeline", "Agents Artifacts Auth Billing Chat Jobs Mcp Projects Runs", "Auth Scheduler"),
-        ("sealing", "AgentWorker Chat Mcp", "Mcp"),
+        ("sealing", "AgentWorker Agents Chat Mcp", "Agents Mcp"),
         ("preview", "Artifacts Preview", "Artifacts"),
         ("admin", "Auth Billing Jobs", ""),
         ("models", "AgentWorker Chat JobWorker Projects", ""),

@@ -10,6 +10,7 @@ mod bills;
 mod client_tools;
 mod deliveries;
 mod failover;
+mod http_tools;
 mod jobs;
 mod mcp;
 mod origin;

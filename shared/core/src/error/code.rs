@@ -337,6 +337,14 @@ codes! {
             "The MCP server could not be reached or refused the connection.",
             "Check the address and the token.";
     }
+    Tool {
+        ToolExists = "tool_exists", Conflict,
+            "The tenant has an HTTP tool with this name.",
+            "Choose another name, or change the tool that has it.";
+        ToolsLimit = "tools_limit", Conflict,
+            "The tenant's limit of HTTP tools is reached.",
+            "Delete a tool first.";
+    }
     Service {
         RateLimited = "rate_limited", TooManyRequests,
             "The tenant or the network address sent too many requests.",

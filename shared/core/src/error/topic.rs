@@ -13,12 +13,13 @@ pub enum Topic {
     Artifact,
     Billing,
     Mcp,
+    Tool,
     Service,
 }
 
 impl Topic {
     /// Every topic, in the order of the catalogue.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Request,
         Self::Credential,
         Self::Idempotency,
@@ -28,6 +29,7 @@ impl Topic {
         Self::Artifact,
         Self::Billing,
         Self::Mcp,
+        Self::Tool,
         Self::Service,
     ];
 
@@ -44,6 +46,7 @@ impl Topic {
             Self::Artifact => "Artifacts",
             Self::Billing => "Billing",
             Self::Mcp => "MCP servers",
+            Self::Tool => "HTTP tools",
             Self::Service => "The service",
         }
     }

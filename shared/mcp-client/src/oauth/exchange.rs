@@ -14,7 +14,6 @@ use url::{Url, form_urlencoded, form_urlencoded::Serializer};
 
 use crate::{
     Failure,
-    servers::keeps_secrets,
     web::{self, Web},
 };
 
@@ -68,7 +67,7 @@ impl Exchange<'_> {
     /// Checks an address, also of a page that the user's browser will open.
     pub(super) fn admit(&self, url: &str) -> Result<Url, Failure> {
         let admitted = self.guard.admit(url).map_err(|refusal| Failure::from(&refusal))?;
-        if !keeps_secrets(&admitted) {
+        if !admitted.keeps_secrets() {
             return Err(Failure::Refused("The addresses of the authorization server must be https.".into()));
         }
         Ok(admitted.url().clone())

@@ -72,6 +72,8 @@ async fn the_deprecated_path_returns_the_user() {
         "runs:write",
         "agents:read",
         "agents:write",
+        "tools:read",
+        "tools:write",
         "artifacts:read",
         "artifacts:write",
         "account",

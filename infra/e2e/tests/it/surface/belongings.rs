@@ -31,6 +31,8 @@ pub(crate) struct Belongings {
     pub(crate) agent_name: String,
     /// The name of a prompt of the same kind.
     pub(crate) prompt: String,
+    /// The name of an HTTP tool.
+    pub(crate) tool: String,
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
@@ -92,6 +94,11 @@ impl Belongings {
         let server = json!({"name": mcp_server, "url": format!("https://{word}.example/mcp"), "token": word, "enabled": false});
         let added = person.post(Call::to("/api/mcp-servers").body(server)).await;
         assert_eq!(added.status, 201, "{added:?}");
+        let tool = random_server();
+        let body = json!({"name": tool, "description": word, "input_schema": {"type": "object"}, "method": "GET",
+            "url": format!("https://{word}.example/"), "headers": [{"name": "a", "value": word, "secret": true}]});
+        let added = person.post(Call::to("/api/tools").body(body)).await;
+        assert_eq!(added.status, 201, "{added:?}");
         let hello = Call::to("/v1/admin/jobs/hello").body(json!({"name": word}));
         let first = person.post(hello.clone()).await.json();
         let job = person.post(hello).await.json();
@@ -124,6 +131,7 @@ impl Belongings {
             agent,
             agent_name,
             prompt,
+            tool,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
             artifact,
@@ -187,6 +195,7 @@ impl Belongings {
             agent: other(&self.agent),
             agent_name: random_server(),
             prompt: random_server(),
+            tool: random_server(),
             tenant: other(&self.tenant),
             job: other(&self.job),
             artifact: other(&self.artifact),
@@ -229,6 +238,7 @@ impl Belongings {
             "/api/auth/sessions?limit=100".to_owned(),
             "/api/auth/api-keys?limit=100".to_owned(),
             "/api/mcp-servers".to_owned(),
+            "/api/tools".to_owned(),
             "/api/agents?limit=100".to_owned(),
             format!("/api/agents/{}/versions?limit=100", self.agent),
             format!("/api/agents/{}/versions/1", self.agent),
@@ -261,6 +271,7 @@ impl Belongings {
             self.idempotency_key.clone(),
             self.chat.clone(),
             self.mcp_server.clone(),
+            self.tool.clone(),
             self.agent_name.clone(),
             self.prompt.clone(),
             person.token.clone(),

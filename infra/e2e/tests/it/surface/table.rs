@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod billing;
 mod mcp;
+mod tools;
 
 use sequent_core::MessageId;
 use serde_json::{Value, json};
@@ -12,11 +13,20 @@ use super::{Belongings, Call, Entry, Foreign, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
     let of_runs = [runs(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
-    [accounts::accounts(), projects(), agents::agents(), agents::prompts(), chats(), mcp::mcp(), operation()]
-        .into_iter()
-        .flatten()
-        .chain(of_runs)
-        .collect()
+    [
+        accounts::accounts(),
+        projects(),
+        agents::agents(),
+        agents::prompts(),
+        tools::tools(),
+        chats(),
+        mcp::mcp(),
+        operation(),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(of_runs)
+    .collect()
 }
 
 fn projects() -> Vec<Entry> {
