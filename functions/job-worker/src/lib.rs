@@ -1,4 +1,7 @@
-//! The jobs of the `job-worker` function: every job type that needs little memory.
+//! The jobs of the `job-worker` function: every job type that needs little memory. Its queue also carries the messages about
+//! schedules that are due.
+
+mod schedules;
 
 use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
@@ -13,6 +16,8 @@ use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_runlog::Settings;
 use sequent_traces::{Collector, ExportTrace};
+
+pub use schedules::DueSchedules;
 
 /// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and
 /// list it here.

@@ -3,12 +3,14 @@
 use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
-use sequent_job_worker_function::registry;
+use sequent_conversation::{RunStarter, RunStore};
+use sequent_job_worker_function::{DueSchedules, registry};
 use sequent_jobs::Worker;
 use sequent_mail::Ses;
 use sequent_model::Client;
 use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_schedules::{RunLauncher, ScheduleWorker, Schedules};
 use sequent_tables::{SecretTable, Store};
 use sequent_traces::{Collector, TraceEndpoint};
 
@@ -31,7 +33,10 @@ async fn main() -> Result<(), Error> {
     let credits = models.iter().cloned().fold(credits, Credits::with_models);
     let settings = Settings::from_env()?;
     let collector = TraceEndpoint::from_env()?.map(|endpoint| Collector::new(endpoint, &secrets));
+    let storage = DynamoStorage::new(store.clone());
+    let starter = RunStarter::new(RunStore::new(storage.clone(), settings), credits.clone());
+    let schedules = ScheduleWorker::new(Schedules::new(store), RunLauncher::new(starter));
     let kinds = registry(models, &artifacts, credits, payments, Ses::from_env(&sdk), collector, settings);
-    let worker = Worker::new(kinds, DynamoStorage::new(store), settings);
+    let worker = Worker::new(kinds, storage, settings).with_messages(DueSchedules(schedules));
     sequent_aws::queue::serve(worker).await
 }

@@ -8,6 +8,7 @@ mod job_sweep;
 mod periodic;
 mod rotation;
 mod run_sweep;
+mod schedule_sweep;
 mod setup_code;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use job_sweep::{JobSweeper, SweptJobs};
 pub use periodic::PeriodicJobs;
 pub use rotation::Rotation;
 pub use run_sweep::{RunSweeper, SweptRuns};
+pub use schedule_sweep::{ScheduleSweeper, SweptSchedules};
 pub use setup_code::SetupCode;
 
 /// The next time at which a run or job that was sent to its queue is due again if no worker claims it. It is
@@ -40,7 +42,7 @@ pub struct ScheduledEvent {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Sweeps runs and jobs: [`RunSweeper::sweep`] and [`JobSweeper::sweep`].
+    /// Sweeps runs, jobs and schedules: [`RunSweeper::sweep`], [`JobSweeper::sweep`] and [`ScheduleSweeper::sweep`].
     #[default]
     Sweep,
     /// Rotates the signing keys if they are old: [`Rotation::run`].

@@ -9,7 +9,8 @@ use sequent_core::{Timestamp, pace, setting};
 use sequent_identity::Vault;
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{
-    JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, SetupCode, Task, TaskResult,
+    JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduleSweeper, ScheduledEvent, SetupCode, Task,
+    TaskResult,
 };
 use sequent_tables::{SecretTable, Store};
 
@@ -35,6 +36,7 @@ async fn main() -> Result<(), Error> {
     let sells =
         setting::text("BILLING").as_deref() == Some("on") && setting::text("BILLING_CATALOG").is_some();
     let periodic = &PeriodicJobs::new(store.clone(), sells);
+    let schedules = &ScheduleSweeper::new(store.clone(), jobs_queue.clone());
     let jobs = &JobSweeper::new(store.clone(), jobs_queue, exports_queue);
     let runs = &RunSweeper::new(DynamoStorage::new(store.clone()), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);
     let tables = &store;
@@ -42,9 +44,11 @@ async fn main() -> Result<(), Error> {
         let now = Timestamp::now();
         Ok::<TaskResult, Error>(match event.payload.task {
             Task::Sweep => {
-                // Both sweeps finish even if one of them fails.
-                let (runs, jobs) = tokio::join!(runs.sweep(now), jobs.sweep(now));
+                // Each sweep finishes even if another one fails.
+                let (runs, jobs, schedules) =
+                    tokio::join!(runs.sweep(now), jobs.sweep(now), Box::pin(schedules.sweep(now)));
                 jobs?;
+                schedules?;
                 TaskResult::Swept(runs?)
             }
             Task::EnqueueHourlyJobs => TaskResult::Enqueued(periodic.enqueue_hourly(now).await?),

@@ -8,7 +8,9 @@ use sequent_conversation::{
     Delivery, GRACE, NewRun, Run, RunStatus, RunStore, Runs, TurnRequest, cancel, create, create_claimed,
     finish,
 };
-use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
+use sequent_core::{
+    InterruptId, Principal, ProjectId, RunId, Scopes, TenantId, Timestamp, UserId, Via, golden,
+};
 use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
 use sequent_jobs::{
     Delivery as JobDelivery, NewJob, enqueue,
@@ -18,8 +20,10 @@ use sequent_runlog::{
     Claim, Decision, DynamoStorage, Lease, LogKey, Settings, Storage, WAIT_CHECK, claim, decide,
 };
 use sequent_scheduler_function::{
-    JobSweeper, PeriodicJobs, RunSweeper, ScheduledEvent, SweptJobs, SweptRuns, Task,
+    JobSweeper, PeriodicJobs, RunSweeper, ScheduleSweeper, ScheduledEvent, SweptJobs, SweptRuns,
+    SweptSchedules, Task,
 };
+use sequent_schedules::{ScheduleDelivery, Schedules};
 
 #[test]
 fn a_schedules_event_contains_its_task() {
@@ -260,6 +264,36 @@ async fn an_undelivered_job_is_sent_to_its_queue_and_then_postponed() {
     assert_eq!(received.groups(), [Some(new.tenant.to_string())]);
     assert!(other.messages().is_empty());
     assert_eq!(sweeper.sweep(later).await.unwrap(), SweptJobs::default(), "the job was postponed");
+}
+
+#[tokio::test]
+async fn a_schedule_is_sent_a_minute_ahead_and_delayed_until_its_time() {
+    let store = sequent_tables::testing::store().await;
+    let (queue, received) = testing::queue().await;
+    let caller = Principal {
+        tenant: TenantId::new(),
+        user: UserId::new(),
+        session: None,
+        api_key: None,
+        scopes: Scopes::ALL,
+        via: Via::Bearer,
+    };
+    let spec = serde_json::json!({"name": "Tides", "input": "When is high tide?", "every_seconds": 3600});
+    let spec = serde_json::from_value(spec).unwrap();
+    let now = Timestamp::now();
+    let schedule = Schedules::new(store.clone()).create(&caller, spec, now).await.unwrap();
+    let sweeper = ScheduleSweeper::new(store, queue);
+    let due = now + Duration::from_secs(3600);
+    let early = due - Duration::from_secs(61);
+    assert_eq!(sweeper.sweep(early).await.unwrap(), SweptSchedules::default());
+    let ahead = due - Duration::from_secs(30);
+    assert_eq!(sweeper.sweep(ahead).await.unwrap(), SweptSchedules { sent: 1, failed: 0 });
+    let delivery = ScheduleDelivery { tenant_id: caller.tenant, schedule_id: schedule.id };
+    assert_eq!(received.messages(), [delivery.to_json()]);
+    assert_eq!(received.groups(), [Some(caller.tenant.to_string())]);
+    assert_eq!(sweeper.sweep(due).await.unwrap(), SweptSchedules::default(), "it was postponed");
+    let lost = due + Duration::from_secs(60);
+    assert_eq!(sweeper.sweep(lost).await.unwrap(), SweptSchedules { sent: 1, failed: 0 });
 }
 
 #[tokio::test]

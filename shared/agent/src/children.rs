@@ -152,6 +152,7 @@ fn options_of(state: &State, budget: Budget) -> RunOptions {
         client_tools: Vec::new(),
         output_schema: None,
         budget: budget.into(),
+        schedule: None,
         ..RunOptions::from(configuration)
     }
 }

@@ -2,7 +2,8 @@
 
 use sequent_core::Scopes;
 use sequent_event::{
-    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, ScopeNames,
+    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, RunSchedule,
+    ScopeNames,
 };
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct RunOptions {
     /// The agent that the run was started with, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<RunAgent>,
+    /// The schedule that started the run, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<RunSchedule>,
 }
 
 /// The limits of a run. A limit that is absent is set by the deployment alone.
@@ -100,6 +104,7 @@ impl From<RunOptions> for Configuration {
             requested: None,
             agent: options.agent.map(Box::new),
             models: None,
+            schedule: options.schedule,
         }
     }
 }
@@ -116,6 +121,7 @@ impl From<&Configuration> for RunOptions {
             budget: configuration.budget.into(),
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
             agent: configuration.agent.as_deref().cloned(),
+            schedule: configuration.schedule,
         }
     }
 }

@@ -131,7 +131,7 @@ impl RunStarter {
         if options.deliverable_type.is_some() {
             caller.require(Scope::ArtifactsWrite)?;
         }
-        let options = RunOptions { scopes: None, ..options };
+        let options = RunOptions { scopes: None, schedule: None, ..options };
         let Some(agent) = &options.agent else {
             return Ok(RunSetup { model, options, ..RunSetup::default() });
         };

@@ -128,6 +128,8 @@ ids! {
     MessageId, "msg", "message";
     /// The definition of an agent, in all its versions.
     AgentId, "agt", "agent";
+    /// A schedule, which starts runs at the times that it names.
+    ScheduleId, "sch", "schedule";
     /// One execution of the agent.
     RunId, "run", "run";
     /// One call of a tool within a run.

@@ -79,6 +79,10 @@ pub enum Scope {
     ToolsRead,
     /// Create, change, try and delete tools, and change the policies for calls.
     ToolsWrite,
+    /// Read schedules and their due times.
+    SchedulesRead,
+    /// Create, change, run and delete schedules, together with `chat`, because a schedule starts runs.
+    SchedulesWrite,
     /// Read artifacts and their bytes.
     ArtifactsRead,
     /// Upload and delete artifacts, and have runs save them.
@@ -91,7 +95,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
@@ -101,6 +105,8 @@ impl Scope {
         Self::AgentsWrite,
         Self::ToolsRead,
         Self::ToolsWrite,
+        Self::SchedulesRead,
+        Self::SchedulesWrite,
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
         Self::Account,
@@ -120,6 +126,8 @@ impl Scope {
             Self::AgentsWrite => "agents:write",
             Self::ToolsRead => "tools:read",
             Self::ToolsWrite => "tools:write",
+            Self::SchedulesRead => "schedules:read",
+            Self::SchedulesWrite => "schedules:write",
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",

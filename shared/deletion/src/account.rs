@@ -72,6 +72,8 @@ struct ClosedAccount<'a> {
 impl ClosedAccount<'_> {
     async fn erase(&self) -> Result<(), Error> {
         delete_credentials(self.store(), self.tenant, self.user).await?;
+        // Before the conversations: the start of a scheduled run requires the row of its schedule.
+        self.store().empty(key::schedules(self.tenant)).await?;
         self.erase_conversations().await?;
         self.erase_artifacts().await?;
         self.erase_jobs().await?;

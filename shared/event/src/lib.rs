@@ -21,6 +21,7 @@ mod lineage;
 mod name;
 mod product;
 mod replay;
+mod schedule;
 mod seq;
 pub mod size;
 #[cfg(any(test, feature = "testing"))]
@@ -44,6 +45,7 @@ pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Question
 pub use lineage::Lineage;
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use replay::{Replay, copies};
+pub use schedule::RunSchedule;
 pub use seq::Seq;
 pub use work::{
     Budget, ChosenParameters, Citation, Configuration, Hold, Orchestration, Plan, RequestedLimits,

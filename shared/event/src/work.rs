@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{ClientTool, Lineage, Replay, RunAgent, StepAgent};
+use crate::{ClientTool, Lineage, Replay, RunAgent, RunSchedule, StepAgent};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Configuration {
     /// the end. An agent of a step may have another model than the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+    /// The schedule that started the run, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<RunSchedule>,
 }
 
 /// Limits of a run as its caller chose them.

@@ -3,8 +3,8 @@
 //! A suspended account has no session and cannot open one. The rows that lead from the secrets of its API keys are
 //! deleted and come back when it is reinstated. Runs that execute already go on to their end.
 
-use sequent_core::Timestamp;
-use sequent_tables::{Label, Retry, Transaction, Update, Write, attribute, exists, key};
+use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_tables::{Label, Retry, Store, Transaction, Update, Write, attribute, exists, key};
 
 use crate::{
     Error, Identity,
@@ -130,4 +130,15 @@ impl Identity {
         let user = self.user(row.tenant, row.user).await?.ok_or(Error::NotFound)?;
         Ok(AccountStanding { user, suspended_at })
     }
+}
+
+/// Returns `true` if the user may still act: neither the account nor the tenant has been closed, and it is not suspended.
+/// For work that goes on in the name of a user without a request.
+///
+/// # Errors
+/// If the table fails.
+pub async fn may_act(store: &Store, tenant: TenantId, user: UserId) -> Result<bool, Error> {
+    let Some(user) = store.get::<User>(&key::user(tenant, user)).await? else { return Ok(false) };
+    let row: Option<SignInRow> = store.get(&key::lookup::email(user.email.as_str())).await?;
+    Ok(row.is_some_and(|row| (row.tenant, row.user) == (tenant, user.id) && row.suspended_at.is_none()))
 }

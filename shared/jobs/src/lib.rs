@@ -41,6 +41,7 @@ mod worker;
 
 pub use admin::{Cancel, Redrive, cancel, redrive};
 pub use attempt::{JobClaim, Renewal, claim, renew};
+pub use batch::MessageHandler;
 pub use deliver::{DeadLetter, Delivery, Dispatch, Effects, UNREADABLE, postpone, store_unreadable};
 pub use end::{End, EndedJob, end};
 pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_about, enqueue_at};

@@ -14,7 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    Delivery, Error, Job, JobClaim, JobFailure, JobProgress, JobUsage, Registry, Renewal, claim, renew,
+    Delivery, Error, Job, JobClaim, JobFailure, JobProgress, JobUsage, MessageHandler, Registry, Renewal,
+    claim, renew,
 };
 use handler::AttemptEnd;
 use outcome::Attempt;
@@ -34,6 +35,8 @@ pub struct Worker {
     settings: Settings,
     /// Turns `true` when the process is about to end. Its receivers are the attempts in progress.
     pub(crate) leaving: Arc<watch::Sender<bool>>,
+    /// Handles the messages that are not about jobs.
+    pub(crate) others: Option<Arc<dyn MessageHandler>>,
 }
 
 /// The outcome of a delivery.
@@ -57,7 +60,14 @@ impl Worker {
     /// A worker on the kinds of `registry`. `settings` has the lengths of leases.
     #[must_use]
     pub fn new(registry: Registry, storage: DynamoStorage, settings: Settings) -> Self {
-        Self { registry: Arc::new(registry), storage, settings, leaving: Arc::new(watch::Sender::new(false)) }
+        let leaving = Arc::new(watch::Sender::new(false));
+        Self { registry: Arc::new(registry), storage, settings, leaving, others: None }
+    }
+
+    /// Has the messages that are not about jobs handled by `others`.
+    #[must_use]
+    pub fn with_messages(self, others: impl MessageHandler + 'static) -> Self {
+        Self { others: Some(Arc::new(others)), ..self }
     }
 
     /// Returns the tables of the deployment.

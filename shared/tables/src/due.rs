@@ -24,6 +24,8 @@ pub enum DueIndex {
     Jobs,
     /// Jobs that have ended, by the time of their end.
     EndedJobs,
+    /// Schedules, by the time of their next run.
+    Schedules,
     /// Stored objects that may have no reference, by the time at which an upload last wanted them.
     Objects,
 }
@@ -37,7 +39,7 @@ impl DueIndex {
 
     const fn shards(self) -> u8 {
         match self {
-            Self::Runs | Self::Jobs | Self::EndedJobs => key::ACTIVE_SHARDS,
+            Self::Runs | Self::Jobs | Self::EndedJobs | Self::Schedules => key::ACTIVE_SHARDS,
             Self::Objects => key::GARBAGE_SHARDS,
         }
     }
@@ -47,6 +49,7 @@ impl DueIndex {
             Self::Runs => key::active_shard(shard),
             Self::Jobs => key::active_job_shard(shard),
             Self::EndedJobs => key::ended_job_shard(shard),
+            Self::Schedules => key::due_schedule_shard(shard),
             Self::Objects => key::garbage_shard(shard),
         }
     }
@@ -118,6 +121,12 @@ impl Due {
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The time at which the row is due.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.position[..TIME_DIGITS].parse().unwrap_or(0))
     }
 
     /// Requires that the row still has the position at which it was found.

@@ -10,6 +10,7 @@ mod definition;
 mod feedback;
 mod job;
 pub mod lookup;
+mod schedule;
 
 use std::{
     fmt::{Display, Write},
@@ -51,6 +52,10 @@ pub use job::{
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
     listed_artifact, object, object_path, parse_object, storage, upload,
+};
+
+pub use schedule::{
+    due_schedule, due_schedule_shard, parse_schedule, schedule, schedule_settings, schedules,
 };
 
 use crate::Item;
@@ -239,9 +244,9 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, agents, prompts, responses about them that are stored for a repeated request, and the audit trail.
+/// agents, agents, prompts, schedules, responses about them that are stored for a repeated request, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 20] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 22] {
     [
         "mcp-servers",
         "tools",
@@ -258,6 +263,8 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 20] {
         "agent-versions",
         "prompts",
         "prompt-versions",
+        "schedules",
+        "idempotency#POST /api/schedules",
         "idempotency#POST /api/agents",
         "idempotency#POST /api/agents/{id}/versions",
         "idempotency#POST /api/prompts",
@@ -322,7 +329,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_core::{AgentId, ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId};
+    use sequent_core::{AgentId, ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId, ScheduleId};
 
     proptest! {
         #[test]
@@ -354,6 +361,7 @@ mod tests {
                 feedback(ten, None, RunId::from_bits(other), UserId::from_bits(other), None),
                 run_statistics(ten, numbered, RunId::from_bits(other)), thumb_statistics(ten, numbered),
                 score_statistics(ten, numbered, &text),
+                schedule(ten, ScheduleId::from_bits(other)), schedule_settings(ten),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {
@@ -376,6 +384,9 @@ mod tests {
         let task = JobId::new();
         assert_eq!(parse_job(&job(ten, task)), Some((ten, task)));
         assert_eq!(parse_job(&job_key(ten, "hello_world", "a")).or(parse_job(&run(ten, id))), None);
+        let yearly = ScheduleId::new();
+        assert_eq!(parse_schedule(&schedule(ten, yearly)), Some((ten, yearly)));
+        assert_eq!(parse_schedule(&job(ten, task)).or(parse_schedule(&schedule_settings(ten))), None);
         let conversation = ProjectId::new();
         assert_eq!(parse_project(&project(ten, conversation)), Some((ten, conversation)));
         assert_eq!(parse_project(&run(ten, id)), None);

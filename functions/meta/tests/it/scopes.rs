@@ -110,6 +110,12 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             vault.clone(),
             Guard::default(),
         )))
+        .merge(sequent_schedules_function::router(sequent_schedules_function::App::new(
+            storage(),
+            settings,
+            vault.clone(),
+            credits(),
+        )))
         .merge(sequent_artifacts_function::router(artifacts))
 }
 

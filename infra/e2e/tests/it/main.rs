@@ -34,6 +34,7 @@ mod reloads;
 mod replays;
 mod roles;
 mod rotation;
+mod schedules;
 mod sends;
 mod strangers;
 mod stripe;

@@ -75,6 +75,7 @@ impl RunChoices {
             budget: self.budget,
             scopes: None,
             agent: None,
+            schedule: None,
         };
         RunSetup { model: self.model, options, ..RunSetup::default() }
     }

@@ -245,6 +245,11 @@ codes! {
             "The values of an agent's variables are missing, unknown, too long or of the wrong type.",
             "Correct the variables that `errors` names.";
     }
+    Schedule {
+        SchedulesLimit = "schedules_limit", Conflict,
+            "The tenant has as many schedules as it may have.",
+            "Delete a schedule first.";
+    }
     Job {
         NotFailed = "not_failed", Conflict,
             "The job has not failed.",

@@ -9,6 +9,7 @@ pub enum Topic {
     Idempotency,
     Conversation,
     Definition,
+    Schedule,
     Job,
     Artifact,
     Billing,
@@ -19,12 +20,13 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the catalogue.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Request,
         Self::Credential,
         Self::Idempotency,
         Self::Conversation,
         Self::Definition,
+        Self::Schedule,
         Self::Job,
         Self::Artifact,
         Self::Billing,
@@ -42,6 +44,7 @@ impl Topic {
             Self::Idempotency => "Idempotency keys",
             Self::Conversation => "Projects and runs",
             Self::Definition => "Agents and prompts",
+            Self::Schedule => "Schedules",
             Self::Job => "Jobs",
             Self::Artifact => "Artifacts",
             Self::Billing => "Billing",

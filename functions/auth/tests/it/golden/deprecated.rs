@@ -74,6 +74,8 @@ async fn the_deprecated_path_returns_the_user() {
         "agents:write",
         "tools:read",
         "tools:write",
+        "schedules:read",
+        "schedules:write",
         "artifacts:read",
         "artifacts:write",
         "account",

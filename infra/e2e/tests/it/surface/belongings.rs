@@ -33,6 +33,7 @@ pub(crate) struct Belongings {
     pub(crate) prompt: String,
     /// The name of an HTTP tool.
     pub(crate) tool: String,
+    pub(crate) schedule: String,
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
@@ -57,6 +58,7 @@ pub(crate) struct Cursors {
     pub(crate) agent_versions: String,
     pub(crate) prompts: String,
     pub(crate) prompt_versions: String,
+    pub(crate) schedules: String,
     pub(crate) runs: String,
     pub(crate) my_runs: String,
     pub(crate) sessions: String,
@@ -109,6 +111,7 @@ impl Belongings {
             }
         }
         let (agent, agent_name, prompt) = define(person, &word).await;
+        let schedule = plan(person, &word).await;
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -132,6 +135,7 @@ impl Belongings {
             agent_name,
             prompt,
             tool,
+            schedule,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
             artifact,
@@ -171,6 +175,7 @@ impl Belongings {
             agent_versions,
             prompts,
             prompt_versions,
+            schedules,
             runs,
             my_runs,
             sessions,
@@ -196,6 +201,7 @@ impl Belongings {
             agent_name: random_server(),
             prompt: random_server(),
             tool: random_server(),
+            schedule: other(&self.schedule),
             tenant: other(&self.tenant),
             job: other(&self.job),
             artifact: other(&self.artifact),
@@ -208,6 +214,7 @@ impl Belongings {
                 agent_versions: resealed(agent_versions),
                 prompts: resealed(prompts),
                 prompt_versions: resealed(prompt_versions),
+                schedules: resealed(schedules),
                 runs: resealed(runs),
                 my_runs: resealed(my_runs),
                 sessions: resealed(sessions),
@@ -245,6 +252,8 @@ impl Belongings {
             "/api/default-agent".to_owned(),
             "/api/prompts?limit=100".to_owned(),
             format!("/api/prompts/{}/versions/1", self.prompt),
+            "/api/schedules?limit=100".to_owned(),
+            format!("/api/schedules/{}", self.schedule),
             format!("/api/jobs/{}", self.job),
             "/api/artifacts?limit=100".to_owned(),
             format!("/api/artifacts/{}", self.artifact),
@@ -286,6 +295,7 @@ impl Belongings {
             &self.session,
             &self.api_key,
             &self.agent,
+            &self.schedule,
             &self.artifact,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
@@ -304,6 +314,7 @@ impl Cursors {
             agent_versions: next(person, &format!("/api/agents/{agent}/versions?limit=1")).await,
             prompts: next(person, "/api/prompts?limit=1").await,
             prompt_versions: next(person, &format!("/api/prompts/{prompt}/versions?limit=1")).await,
+            schedules: next(person, "/api/schedules?limit=1").await,
             runs: next(person, "/api/runs?limit=1").await,
             my_runs: next(person, "/api/runs?mine=true&limit=1").await,
             sessions: next(person, "/api/auth/sessions?limit=1").await,
@@ -351,6 +362,14 @@ async fn define(person: &Person, word: &str) -> (String, String, String) {
         assert!(set.status.is_success(), "{set:?}");
     }
     (agent, agent_name, prompt)
+}
+
+/// Creates two schedules that are not due in this century, so that there is a second page. Returns one of them.
+async fn plan(person: &Person, word: &str) -> String {
+    let body = json!({"name": word, "input": word, "cron": "0 9 * * *", "starts_at": "2120-01-01T00:00:00Z"});
+    person.post(Call::to("/api/schedules").body(body.clone())).await;
+    let schedule = person.post(Call::to("/api/schedules").body(body)).await;
+    schedule.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// Stores two artifacts of the same bytes, so that there is a second page. Returns the first.

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod billing;
 mod mcp;
+mod schedules;
 mod tools;
 
 use sequent_core::MessageId;
@@ -21,6 +22,7 @@ pub(super) fn table() -> Vec<Entry> {
         tools::tools(),
         chats(),
         mcp::mcp(),
+        schedules::schedules(),
         operation(),
     ]
     .into_iter()
@@ -328,7 +330,7 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
         Call::to("/api/projects").body(json!({"name": "keyed"})),
         Call::to("/api/runs").body(json!({"input": QUESTION})),
     ];
-    let calls = calls.into_iter().chain(agents::repeatable(of));
+    let calls = calls.into_iter().chain(agents::repeatable(of)).chain(schedules::repeatable(of));
     calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).collect()
 }
 
