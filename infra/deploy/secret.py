@@ -14,6 +14,7 @@ The operator's secrets and their fields:
     models           openai_api_key, openai_base_url, anthropic_api_key
     prices           table (JSON, see infra/docs/billing.md)
     abilities        table (JSON, see infra/docs/operations.md)
+    prompts          tenant (id of the tenant whose prompts jobs use, see infra/docs/operations.md)
     admin            key (X-Admin-Key, at least 32 characters)
     stripe           secret_key
     stripe-webhook   signing_secret, and previous_signing_secret during a rotation
@@ -37,6 +38,7 @@ OPERATORS = {
     "models": ("openai_api_key", "openai_base_url", "anthropic_api_key"),
     "prices": ("table",),
     "abilities": ("table",),
+    "prompts": ("tenant",),
     "admin": ("key",),
     "stripe": ("secret_key",),
     "stripe-webhook": ("signing_secret", "previous_signing_secret"),

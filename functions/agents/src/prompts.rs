@@ -54,7 +54,8 @@ pub(crate) async fn list_prompts(
 /// Create a prompt.
 ///
 /// Agents that list it in `prompts` can include it in their instructions: `{% include "name" %}`. A prompt of this name that was
-/// deleted has left its versions; their numbers are continued. A tenant can have 200 prompts.
+/// deleted has left its versions; their numbers are continued. A tenant can have 200 prompts. Names that begin with `sequent-` are
+/// reserved: `GET /api/agent-starters` lists them, and such a prompt instructs a job of the service, with the variables of that job only.
 #[utoipa::path(
     post,
     path = "/api/prompts",

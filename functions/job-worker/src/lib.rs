@@ -6,8 +6,9 @@ mod schedules;
 use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
 use sequent_conversation::{
-    ForgetOldProjects, NameProject, RebuildProjections, RebuildStatistics, SettleRun,
+    ForgetOldProjects, NameProject, RebuildProjections, RebuildStatistics, SettleRun, naming::Namer,
 };
+use sequent_definitions::ServicePrompts;
 use sequent_deletion::{DeleteAccount, DeleteConversation};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
@@ -19,28 +20,37 @@ use sequent_traces::{Collector, ExportTrace};
 
 pub use schedules::DueSchedules;
 
+/// The clients and settings that jobs need. Jobs of what is `None` fail, or do without it.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct JobDependencies {
+    pub models: Option<Client>,
+    pub prompts: ServicePrompts,
+    pub artifacts: Artifacts,
+    pub credits: Credits,
+    pub payments: Option<Payments>,
+    pub ses: Option<Ses>,
+    pub collector: Option<Collector>,
+    pub settings: Settings,
+}
+
 /// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and
 /// list it here.
 #[must_use]
-pub fn registry(
-    models: Option<Client>,
-    artifacts: &Artifacts,
-    credits: Credits,
-    payments: Option<Payments>,
-    ses: Option<Ses>,
-    collector: Option<Collector>,
-    settings: Settings,
-) -> Registry {
+pub fn registry(dependencies: JobDependencies) -> Registry {
+    let JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, settings } =
+        dependencies;
+    let namer = Namer::new(models.clone(), prompts.clone());
     Registry::new()
         .with(kinds::HelloWorld)
         .with(kinds::CleanupOldJobs)
-        .with(GenerateCompanionReport::new(artifacts.clone(), models.clone()))
-        .with(ExtractEntities::new(artifacts.clone(), models.clone()))
+        .with(GenerateCompanionReport::new(artifacts.clone(), models.clone(), prompts.clone()))
+        .with(ExtractEntities::new(artifacts.clone(), models, prompts))
         .with(BindCitations(artifacts.clone()))
-        .with(NameProject::new(models, credits.clone()))
+        .with(NameProject::new(namer, credits.clone()))
         .with(ForgetOldProjects::new(credits))
         .with(DeleteConversation::new(artifacts.clone(), settings))
-        .with(DeleteAccount::new(artifacts.clone()))
+        .with(DeleteAccount::new(artifacts))
         .with(SendMail::new(ses))
         .with(ExportTrace::new(collector))
         .with(RebuildProjections)

@@ -4,7 +4,8 @@ use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore};
-use sequent_job_worker_function::{DueSchedules, registry};
+use sequent_definitions::ServicePrompts;
+use sequent_job_worker_function::{DueSchedules, JobDependencies, registry};
 use sequent_jobs::Worker;
 use sequent_mail::Ses;
 use sequent_model::Client;
@@ -35,8 +36,10 @@ async fn main() -> Result<(), Error> {
     let collector = TraceEndpoint::from_env()?.map(|endpoint| Collector::new(endpoint, &secrets));
     let storage = DynamoStorage::new(store.clone());
     let starter = RunStarter::new(RunStore::new(storage.clone(), settings), credits.clone());
-    let schedules = ScheduleWorker::new(Schedules::new(store), RunLauncher::new(starter));
-    let kinds = registry(models, &artifacts, credits, payments, Ses::from_env(&sdk), collector, settings);
-    let worker = Worker::new(kinds, storage, settings).with_messages(DueSchedules(schedules));
+    let schedules = ScheduleWorker::new(Schedules::new(store.clone()), RunLauncher::new(starter));
+    let prompts = ServicePrompts::new(store).of_deployment(&secrets);
+    let ses = Ses::from_env(&sdk);
+    let kinds = JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, settings };
+    let worker = Worker::new(registry(kinds), storage, settings).with_messages(DueSchedules(schedules));
     sequent_aws::queue::serve(worker).await
 }

@@ -10,7 +10,9 @@ mod title;
 
 use axum::{Extension, Router, middleware::from_fn};
 use sequent_billing::Credits;
+use sequent_conversation::naming::Namer;
 use sequent_core::Principal;
+use sequent_definitions::ServicePrompts;
 use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
 use sequent_model::Client;
@@ -31,6 +33,8 @@ pub struct App {
     vault: Vault,
     /// Generates names. Without it a project is named after its first message.
     models: Option<Client>,
+    /// The instructions of the model that generates names.
+    prompts: ServicePrompts,
     /// Limits what names cost. Without it they cost nothing.
     credits: Option<Credits>,
 }
@@ -40,13 +44,24 @@ impl App {
     #[must_use]
     pub fn new(store: Store, vault: Vault, models: Option<Client>) -> Self {
         let storage = DynamoStorage::new(store.clone());
-        Self { store, storage, vault, models, credits: None }
+        let prompts = ServicePrompts::new(store.clone());
+        Self { store, storage, vault, models, prompts, credits: None }
     }
 
     /// Counts the model calls for names as the costs of their tenants.
     #[must_use]
     pub fn with_credits(self, credits: Credits) -> Self {
         Self { credits: Some(credits), ..self }
+    }
+
+    /// Instructs the model with these prompts.
+    #[must_use]
+    pub fn with_prompts(self, prompts: ServicePrompts) -> Self {
+        Self { prompts, ..self }
+    }
+
+    fn namer(&self) -> Namer {
+        Namer::new(self.models.clone(), self.prompts.clone())
     }
 
     /// The projects of the caller's tenant.

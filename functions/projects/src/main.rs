@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sequent_billing::Credits;
+use sequent_definitions::ServicePrompts;
 use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::{Client, deployed::Error};
@@ -31,7 +32,8 @@ async fn main() -> Result<(), sequent_http::Error> {
     };
     let credits = Credits::from_env(store.clone())?;
     let credits = models.iter().cloned().fold(credits, Credits::with_models);
-    let app = App::new(store.clone(), vault.clone(), models).with_credits(credits);
+    let prompts = ServicePrompts::new(store.clone()).of_deployment(&secrets);
+    let app = App::new(store.clone(), vault.clone(), models).with_credits(credits).with_prompts(prompts);
 
     let pipeline = Pipeline::new("projects")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await

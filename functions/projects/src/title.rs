@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{
     MessageRole, Project,
-    naming::{name, spend},
+    naming::{FirstExchange, spend},
 };
 use sequent_core::{Code, ProjectId, Timestamp};
 use sequent_http::{Caller, Json, Path, Problem, RequestContext, openapi::Problems};
@@ -47,6 +47,7 @@ pub(crate) async fn generate_project_name(
         let spent = spend(credits, caller.tenant, &question, &answer).await;
         spent.map_err(sequent_conversation::Error::from)?;
     }
-    let name = name(app.models.as_ref(), &question, &answer, context.request_id()).await;
-    Ok(Json(projects.rename(id, name, Timestamp::now()).await?))
+    let exchange = FirstExchange { question: &question, answer: &answer };
+    let found = Box::pin(app.namer().name(caller.tenant, exchange, context.request_id())).await;
+    Ok(Json(projects.rename(id, found.name, Timestamp::now()).await?))
 }

@@ -13,6 +13,8 @@
 //!   of all variables ([`ChosenAgent`]). [`Agents::instructions`] reads nothing else that can change.
 //! * **A template does little work.** It is a small part of Jinja without loops, assignments and calculations, so that its
 //!   output, its memory and its time are bounded. Values are data: they are never parsed as templates.
+//! * **Jobs of the service have a trust boundary.** Their instructions are prompts, too, which tenants may replace; the sentence
+//!   that separates instructions from the texts of others is added to each ([`ServicePrompts`]).
 //! * **Everything is bounded**: numbers of agents, prompts, versions and labels by the conditions of their writes, texts and lists
 //!   when a version is created.
 
@@ -31,6 +33,8 @@ mod prompts;
 mod published;
 mod reference;
 mod registry;
+mod service_instructions;
+mod service_prompt;
 mod starters;
 mod surroundings;
 mod template;
@@ -50,6 +54,8 @@ pub use prompts::{NamedPrompt, NewPrompt, PromptTemplate, Prompts};
 pub use published::PublishedAgent;
 pub use reference::{AgentKey, AgentReference, PromptReference, Selector};
 pub use registry::{LabelMove, MAX_BYTES, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
+pub use service_instructions::{ServiceInstructions, ServicePrompts, enclose};
+pub use service_prompt::ServicePrompt;
 pub use starters::starters;
 pub use surroundings::Surroundings;
 pub use template::MAX_RENDERED_BYTES;

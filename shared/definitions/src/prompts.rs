@@ -8,12 +8,13 @@ use sequent_tables::{CursorKey, Page, Store, key::DefinitionKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DefinitionName, DiffLine, Error, NewVersion, PromptReference, VersionLabel, VersionSummary,
+    DefinitionName, DiffLine, Error, NewVersion, PromptReference, Selector, VersionLabel, VersionSummary,
     cache::VersionCache,
     check::{self, Findings},
     difference,
     head::Head,
     registry::{Definitions, LabelMove, NewHead},
+    service_prompt,
     template::{self, Flaw},
 };
 
@@ -82,7 +83,7 @@ impl Prompts {
         new: &NewPrompt,
         now: Timestamp,
     ) -> Result<NamedPrompt, Error> {
-        check_version(&new.version)?;
+        check_version(&new.name, &new.version)?;
         let head = NewHead { id: new.name.to_string(), name: &new.name, description: "" };
         Ok(self.registry.create(tenant, head, &new.version, now).await?.into())
     }
@@ -129,7 +130,7 @@ impl Prompts {
         new: &NewVersion<String>,
         now: Timestamp,
     ) -> Result<NamedPrompt, Error> {
-        check_version(new)?;
+        check_version(name, new)?;
         Ok(self.registry.add_version(tenant, name.as_str(), "", new, now).await?.into())
     }
 
@@ -227,6 +228,18 @@ impl Prompts {
         Ok(versions)
     }
 
+    /// Reads the version of a prompt that is used where none is asked for, with its text. Returns `None` if the tenant has no
+    /// such prompt.
+    pub(crate) async fn released(
+        &self,
+        tenant: TenantId,
+        name: &str,
+    ) -> Result<Option<(u32, Arc<String>)>, Error> {
+        let Some(head) = self.registry.get(tenant, name).await? else { return Ok(None) };
+        let version = Selector::Released.select(&head)?;
+        Ok(Some((version, self.text(tenant, name, version).await?)))
+    }
+
     /// Reads the texts of versions, also of prompts that were deleted. A process reads each once.
     pub(crate) async fn texts(
         &self,
@@ -250,7 +263,7 @@ impl Prompts {
     }
 }
 
-fn check_version(new: &NewVersion<String>) -> Result<(), Error> {
+fn check_version(name: &DefinitionName, new: &NewVersion<String>) -> Result<(), Error> {
     let mut findings = Findings::default();
     findings.text(new.change.as_deref().unwrap_or_default(), check::MAX_CHANGE, "/change");
     let is_short = new.content.len() <= check::MAX_TEMPLATE;
@@ -258,7 +271,7 @@ fn check_version(new: &NewVersion<String>) -> Result<(), Error> {
     findings.finish()?;
     let outline = template::parse(&new.content).map_err(|flaw| check::in_template("/template", flaw))?;
     match outline.includes.values().next() {
-        None => Ok(()),
+        None => service_prompt::check(name, &new.content, &outline),
         Some(line) => {
             let detail = "must not include another prompt".to_owned();
             Err(check::in_template("/template", Flaw { line: Some(*line), detail }))

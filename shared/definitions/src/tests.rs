@@ -3,6 +3,7 @@
 mod labels;
 mod limits;
 mod runs;
+mod service;
 
 use sequent_core::{TenantId, Timestamp, UserId};
 use sequent_tables::{CursorKey, Store, testing};

@@ -22,7 +22,7 @@ impl VariableKind {
     }
 
     /// Returns a value of the type, to try a template with.
-    fn sample(self) -> Value {
+    pub(crate) fn sample(self) -> Value {
         match self {
             Self::String => Value::from("text"),
             Self::Number => Value::from(1),

@@ -22,7 +22,7 @@ const MAX_OUTPUT: u32 = 32_768;
 pub(crate) struct DataRequest {
     /// The name of the model. The default is the deployment's model.
     pub(crate) model: Option<String>,
-    pub(crate) system: &'static str,
+    pub(crate) system: String,
     pub(crate) material: String,
     pub(crate) tool: ToolSpec,
     /// Limits of all model calls of the job.
@@ -43,7 +43,7 @@ pub(crate) async fn ask<T>(
     let Some(models) = models else { return Err(Failed::Retry("No model is configured.".to_owned())) };
     let model = model_of(models, &data_request).await.map_err(|error| failed(&error))?;
     let mut request = Request {
-        system: Some(data_request.system.to_owned()),
+        system: Some(data_request.system),
         tools: vec![data_request.tool],
         must_call: true,
         ..Request::new(model, vec![Message::user(data_request.material)])

@@ -157,6 +157,7 @@ pub async fn store_unreadable(
         progress: None,
         result: None,
         warnings: Vec::new(),
+        prompt: None,
         artifacts: Vec::new(),
         usage: JobUsage::default(),
         error: Some(JobFailure::new("poison", why)),

@@ -101,6 +101,7 @@ impl NewJob {
             progress: None,
             result: None,
             warnings: Vec::new(),
+            prompt: None,
             artifacts: Vec::new(),
             usage: JobUsage::default(),
             error: None,

@@ -84,6 +84,8 @@ pub struct Done {
     pub result: String,
     /// Texts for people: what the result lacks.
     pub warnings: Vec<String>,
+    /// The prompt that instructed the model, if the job has asked one.
+    pub prompt: Option<String>,
     /// Artifacts whose bytes are stored already.
     pub artifacts: Vec<LeftArtifact>,
     /// Further events for the log of the run that asked for the job.

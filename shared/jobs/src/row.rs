@@ -53,6 +53,10 @@ pub struct Job {
     /// Texts for people: what the result lacks, such as a script that no font covers.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Prompt that instructed the model: its name and its version, or its name alone if it is the built-in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "sequent-entities@3"))]
+    pub prompt: Option<String>,
     /// Artifacts that the job made.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
@@ -162,6 +166,7 @@ impl Job {
             status: JobStatus::Success,
             result: Some(done.result.clone()).filter(|result| !result.is_empty()),
             warnings: done.warnings.clone(),
+            prompt: done.prompt.clone(),
             artifacts: done.artifacts.iter().map(|left| left.artifact.artifact_id).collect(),
             error: None,
             ..self.ended(now)
@@ -210,6 +215,7 @@ impl Job {
             .set("progress", &after.progress)
             .set("result", &after.result)
             .set("warnings", &after.warnings)
+            .set("prompt", &after.prompt)
             .set("artifacts", &after.artifacts)
             .set("usage", after.usage)
             .set("error", &after.error)

@@ -27,6 +27,8 @@ pub enum SecretName {
     Prices,
     /// The abilities of models, which are as little secret.
     Abilities,
+    /// The tenant whose prompts jobs use for all tenants. It is as little secret.
+    Prompts,
     /// The key of the addresses of previews.
     Preview,
     /// The key of Stripe's API.
@@ -49,6 +51,7 @@ impl SecretName {
             Self::Models => "models",
             Self::Prices => "prices",
             Self::Abilities => "abilities",
+            Self::Prompts => "prompts",
             Self::Preview => "preview",
             Self::Stripe => "stripe",
             Self::StripeWebhook => "stripe-webhook",

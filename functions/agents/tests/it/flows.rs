@@ -55,6 +55,9 @@ async fn the_starters_can_be_created_as_they_are() {
         let version = deployment.read(&ada, &path).await;
         assert_eq!(version["definition"]["instructions"], starter["definition"]["instructions"]);
     }
+    for prompt in starters["prompts"].as_array().unwrap() {
+        deployment.made(&ada, "POST", "/api/prompts", prompt.clone()).await;
+    }
     let page = deployment.read(&ada, "/api/agents?limit=3").await;
     let rest = format!("/api/agents?limit=3&cursor={}", page["next_cursor"].as_str().unwrap());
     let rest = deployment.read(&ada, &rest).await;

@@ -50,6 +50,10 @@ pub(crate) fn args(value: &Value) -> String {
 async fn a_report_is_delivered_with_citations_and_extracted_names() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
+    let text = "Collect at most {{ max_entities }} names of these types: {{ types }}.";
+    let prompt = json!({"name": "sequent-entities", "template": text});
+    let prompt = person.post(Call::to("/api/prompts").body(prompt)).await;
+    assert_eq!(prompt.status, 201, "{prompt:?}");
     let source = json!({"url": "https://tides.example/cuxhaven", "title": "Tide tables",
         "quote": "At Cuxhaven the tidal range is about three metres"});
     // The last line scripts the demo provider's response to the request for names in the report.
@@ -92,6 +96,10 @@ async fn a_report_is_delivered_with_citations_and_extracted_names() {
         of_kind(&log, "JOB_ENQUEUED").iter().map(|job| job["jobType"].as_str().unwrap()).collect();
     assert_eq!(jobs, BTreeSet::from(["bind_citations", "extract_entities"]));
     assert!(of_kind(&log, "JOB_FINISHED").iter().all(|end| end["status"] == "success"), "{log:#?}");
+    let enqueued = of_kind(&log, "JOB_ENQUEUED");
+    let job = enqueued.iter().find(|job| job["jobType"] == "extract_entities").unwrap();
+    let job = person.get(&format!("/api/jobs/{}", job["jobId"].as_str().unwrap())).await;
+    assert_eq!(job["prompt"], "sequent-entities@1", "{job}");
     // The usage of the jobs' model calls belongs to the run.
     let responses: u64 =
         of_kind(&log, "USAGE_RECORDED").iter().map(|usage| usage["outputTokens"].as_u64().unwrap()).sum();

@@ -300,6 +300,7 @@ fn each_secret_has_the_readers_and_writers_that_need_it() {
         ("models", "AgentWorker Chat JobWorker Projects", ""),
         ("stripe", "Billing JobWorker", ""),
         ("stripe-webhook", "StripeWebhook", ""),
+        ("prompts", "JobWorker Projects", ""),
         ("traces", "JobWorker", ""),
         ("another", "", ""),
     ] {

@@ -7,6 +7,7 @@ use sequent_artifacts::{Artifacts, Bucket, testing::bucket};
 use sequent_billing::{LedgerAccount, testing};
 use sequent_conversation::NewRun;
 use sequent_core::{JobId, MicroCredits, TenantId};
+use sequent_definitions::ServicePrompts;
 use sequent_deliverables::ExtractEntities;
 use sequent_event::{Body, Phase, RunOutcome};
 use sequent_jobs::{Delivery, Job, Jobs, Registry, Worked, Worker};
@@ -52,7 +53,8 @@ pub(crate) async fn paying_report(bench: &Bench, script: &str, budget: u64) -> N
 
 /// A worker on the jobs that follow a report.
 pub(crate) fn worker(bench: &Bench, artifacts: &Artifacts) -> Worker {
-    let kind = ExtractEntities::new(artifacts.clone(), Some(bench.engine.models.clone()));
+    let prompts = ServicePrompts::new(bench.engine.store().clone());
+    let kind = ExtractEntities::new(artifacts.clone(), Some(bench.engine.models.clone()), prompts);
     Worker::new(Registry::new().with(kind), bench.engine.storage.clone(), bench.engine.settings)
 }
 

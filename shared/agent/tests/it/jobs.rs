@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Executed, execute};
 use sequent_billing::Credits;
-use sequent_conversation::{NameProject, NewRun, ProjectName, RunStatus, cancel};
+use sequent_conversation::{NameProject, NewRun, ProjectName, RunStatus, cancel, naming::Namer};
 use sequent_core::{ArtifactId, JobId};
+use sequent_definitions::ServicePrompts;
 use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunStage, TranscriptEntry};
 use sequent_jobs::{Context, Delivery, Done, Effects, Failed, Jobs, LeftArtifact, Registry, Worked, Worker};
 use sequent_runlog::{Claim, claim};
@@ -169,7 +170,9 @@ async fn the_first_exchange_of_a_conversation_names_it_once() {
     );
 
     let credits = Credits::new(bench.engine.store().clone(), None, Default::default());
-    let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone()), credits));
+    let prompts = ServicePrompts::new(bench.engine.store().clone());
+    let namer = Namer::new(Some(bench.engine.models.clone()), prompts);
+    let registry = Registry::new().with(NameProject::new(namer, credits));
     let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
     let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
     assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
