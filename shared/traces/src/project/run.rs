@@ -19,14 +19,16 @@ impl Projection {
         RunTrace { id: TraceId::of(self.state.parent.unwrap_or(self.key.run)), spans }
     }
 
-    /// Ends what the log has not ended. A job goes on without its run.
+    /// Ends what the log has not ended with the run, after whose end a log may go on. So does a job.
     fn end_all(&mut self) {
         if !self.state.phase.is_closed() {
             self.root.end = self.clock;
         }
+        let ended = self.root.end;
         while let Some((part, _)) = self.open.last().cloned() {
             self.end(&part, |span| {
                 if !matches!(part, TracedPart::Job(_)) {
+                    span.end = ended.max(span.start);
                     span.fail("unfinished", "The run ended before this part of it.");
                 }
             });

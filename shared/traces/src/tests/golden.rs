@@ -315,6 +315,7 @@ fn a_run_that_fails_ends_what_it_has_begun() {
     at(&mut log, 300, [used(150, "tool_calls")]);
     let code = "tool_unavailable".to_owned();
     at(&mut log, 400, [Body::RunError { message: "The tool cannot be reached.".into(), code }]);
+    at(&mut log, 9_000, [asked()]);
     insta::assert_snapshot!(outline(&trace(&log, false)), @r#"
     1..400 invoke_agent (Internal)
       sequent.run.outcome: error
