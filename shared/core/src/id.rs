@@ -126,6 +126,8 @@ ids! {
     ProjectId, "prj", "project";
     /// One user or assistant turn of a project.
     MessageId, "msg", "message";
+    /// A dataset: inputs for agents with the answers that are expected.
+    DatasetId, "dat", "dataset";
     /// The definition of an agent, in all its versions.
     AgentId, "agt", "agent";
     /// A schedule, which starts runs at the times that it names.

@@ -83,6 +83,10 @@ pub enum Scope {
     SchedulesRead,
     /// Create, change, run and delete schedules, together with `chat`, because a schedule starts runs.
     SchedulesWrite,
+    /// Read datasets and evaluations.
+    EvaluationsRead,
+    /// Create, extend and delete datasets and evaluations. Starting an evaluation needs `chat`, too.
+    EvaluationsWrite,
     /// Read artifacts and their bytes.
     ArtifactsRead,
     /// Upload and delete artifacts, and have runs save them.
@@ -95,7 +99,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
@@ -107,6 +111,8 @@ impl Scope {
         Self::ToolsWrite,
         Self::SchedulesRead,
         Self::SchedulesWrite,
+        Self::EvaluationsRead,
+        Self::EvaluationsWrite,
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
         Self::Account,
@@ -128,6 +134,8 @@ impl Scope {
             Self::ToolsWrite => "tools:write",
             Self::SchedulesRead => "schedules:read",
             Self::SchedulesWrite => "schedules:write",
+            Self::EvaluationsRead => "evaluations:read",
+            Self::EvaluationsWrite => "evaluations:write",
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",

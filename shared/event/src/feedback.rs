@@ -74,7 +74,7 @@ pub enum InvalidRating {
 }
 
 impl Rating {
-    /// Scores at most.
+    /// Scores of one rating at most.
     pub const MAX_SCORES: usize = 10;
     /// Characters of the name of a score at most.
     pub const MAX_NAME: usize = 40;

@@ -54,13 +54,14 @@ pub(crate) fn credentials() -> Vec<SecurityRequirement> {
 }
 
 /// The groups of operations, in the order of the document.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("auth", "Accounts, sessions and API keys."),
     ("chat", "Messages that are answered in a stream, and streams that are resumed."),
     ("projects", "Conversations and their messages."),
     ("runs", "Executions of the agent in the background, and their control."),
     ("agents", "Agents and prompts: named definitions in versions, with labels."),
     ("schedules", "Schedules, which start runs at the times that they name."),
+    ("evaluations", "Feedback, what is counted of agents, and datasets to compare them with."),
     ("artifacts", "Files that people upload or runs create, and exports of them."),
     ("jobs", "Background tasks."),
     ("billing", "Credits, plans, invoices and the ledger."),

@@ -7,6 +7,7 @@ mod artifact;
 mod billing;
 mod conversation;
 mod definition;
+mod evaluation;
 mod feedback;
 mod job;
 pub mod lookup;
@@ -38,6 +39,8 @@ pub use definition::{
     DefinitionKind, agent_name, definition, definition_settings, definition_version, definition_versions,
     definitions, parse_version,
 };
+
+pub use evaluation::{dataset, dataset_item, dataset_item_prefix, dataset_items, dataset_settings, datasets};
 
 pub use feedback::{
     NumberedAgent, STATISTICS_SHARDS, all_feedback, feedback, feedback_prefix, parse_score_statistics,
@@ -244,9 +247,9 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, agents, prompts, schedules, responses about them that are stored for a repeated request, and the audit trail.
+/// agents, datasets, agents, prompts, schedules, responses about them that are stored for a repeated request, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 22] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 26] {
     [
         "mcp-servers",
         "tools",
@@ -258,6 +261,8 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 22] {
         "offers",
         "feedback",
         "statistics",
+        "datasets",
+        "dataset-items",
         "agents",
         "agent-names",
         "agent-versions",
@@ -268,6 +273,8 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 22] {
         "idempotency#POST /api/agents",
         "idempotency#POST /api/agents/{id}/versions",
         "idempotency#POST /api/prompts",
+        "idempotency#POST /api/datasets",
+        "idempotency#POST /api/datasets/{id}/items",
         "idempotency#POST /api/prompts/{name}/versions",
         "audit",
     ]
@@ -329,7 +336,9 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_core::{AgentId, ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId, ScheduleId};
+    use sequent_core::{
+        AgentId, ArtifactId, DatasetId, EntityId, JobId, PostingId, ProjectId, RunId, ScheduleId,
+    };
 
     proptest! {
         #[test]
@@ -362,6 +371,8 @@ mod tests {
                 run_statistics(ten, numbered, RunId::from_bits(other)), thumb_statistics(ten, numbered),
                 score_statistics(ten, numbered, &text),
                 schedule(ten, ScheduleId::from_bits(other)), schedule_settings(ten),
+                dataset(ten, DatasetId::from_bits(other)),
+                dataset_item(ten, DatasetId::from_bits(other), 7), dataset_settings(ten),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {

@@ -24,6 +24,7 @@ pub(crate) fn generated() -> String {
         sequent_runs_function::openapi(),
         sequent_agents_function::openapi(),
         sequent_schedules_function::openapi(),
+        sequent_evaluations_function::openapi(),
         sequent_artifacts_function::openapi(),
         sequent_meta_function::openapi(),
     ]);

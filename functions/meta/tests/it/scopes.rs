@@ -116,6 +116,10 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             vault.clone(),
             credits(),
         )))
+        .merge(sequent_evaluations_function::router(sequent_evaluations_function::App::new(
+            store.clone(),
+            vault.clone(),
+        )))
         .merge(sequent_artifacts_function::router(artifacts))
 }
 

@@ -14,11 +14,12 @@ use crate::{
 };
 
 /// A route of each function of the HTTP API that a person may read.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 10] = [
     "/api/auth/me",
     "/api/projects",
     "/api/runs",
     "/api/agents",
+    "/api/datasets",
     "/api/mcp-servers",
     "/api/artifacts",
     "/api/billing/credits",

@@ -293,7 +293,11 @@ fn each_secret_has_the_readers_and_writers_that_need_it() {
     let writes = ["PutItem", "UpdateItem", "DeleteItem"];
     for (secret, readers, writers) in [
         ("signing", "Auth Scheduler", "Auth Scheduler"),
-        ("pipeline", "Agents Artifacts Auth Billing Chat Jobs Mcp Projects Runs", "Auth Scheduler"),
+        (
+            "pipeline",
+            "Agents Artifacts Auth Billing Chat Evaluations Jobs Mcp Projects Runs",
+            "Auth Scheduler",
+        ),
         ("sealing", "AgentWorker Agents Chat Mcp", "Agents Mcp"),
         ("preview", "Artifacts Preview", "Artifacts"),
         ("admin", "Auth Billing Jobs", ""),

@@ -194,6 +194,9 @@ codes! {
         TooManyMessages = "too_many_messages", Conflict,
             "The run has been sent as many messages as it takes.",
             "Wait for its end, or cancel it, and send the message to the conversation.";
+        DatasetsLimit = "datasets_limit", Conflict,
+            "The tenant has as many datasets, or the dataset as many items or bytes, as allowed.",
+            "Delete a dataset, or create another one.";
         TooMuchFeedback = "too_much_feedback", Conflict,
             "Feedback on the run was changed as often as its log takes.",
             "Leave the feedback as it is.";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
-use sequent_core::{AgentId, ArtifactId, Principal, Scopes, TenantId, Timestamp, Via};
+use sequent_core::{AgentId, ArtifactId, DatasetId, Principal, Scopes, TenantId, Timestamp, Via};
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
     account::NewAccount,
@@ -29,7 +29,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 18] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -39,6 +39,9 @@ const KINDS: [&str; 15] = [
     "#uploads",
     "#settings",
     "#statistics",
+    "#datasets",
+    "#dataset-items",
+    "#idempotency#POST /api/datasets",
     "#agents",
     "#agent-names",
     "#agent-versions",
@@ -98,6 +101,9 @@ async fn belongings(bench: &Bench) {
         key::definition(bench.tenant, DefinitionKind::Prompt, WORD),
         key::definition_version(bench.tenant, DefinitionKind::Prompt, WORD, 1),
         key::definition_settings(bench.tenant),
+        key::dataset(bench.tenant, DatasetId::new()),
+        key::dataset_item(bench.tenant, DatasetId::new(), 1),
+        key::idempotency(bench.tenant, "POST /api/datasets", WORD),
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),
     ] {

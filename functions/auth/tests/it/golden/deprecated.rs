@@ -76,6 +76,8 @@ async fn the_deprecated_path_returns_the_user() {
         "tools:write",
         "schedules:read",
         "schedules:write",
+        "evaluations:read",
+        "evaluations:write",
         "artifacts:read",
         "artifacts:write",
         "account",

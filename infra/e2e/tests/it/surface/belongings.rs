@@ -34,6 +34,8 @@ pub(crate) struct Belongings {
     /// The name of an HTTP tool.
     pub(crate) tool: String,
     pub(crate) schedule: String,
+    /// A dataset with two items.
+    pub(crate) dataset: String,
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
@@ -59,6 +61,9 @@ pub(crate) struct Cursors {
     pub(crate) prompts: String,
     pub(crate) prompt_versions: String,
     pub(crate) schedules: String,
+    pub(crate) feedback: String,
+    pub(crate) datasets: String,
+    pub(crate) dataset_items: String,
     pub(crate) runs: String,
     pub(crate) my_runs: String,
     pub(crate) sessions: String,
@@ -112,6 +117,7 @@ impl Belongings {
         }
         let (agent, agent_name, prompt) = define(person, &word).await;
         let schedule = plan(person, &word).await;
+        let dataset = collect(person, &word, &run).await;
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -122,7 +128,7 @@ impl Belongings {
         let belongings = Self {
             email: person.email.clone(),
             home: project.clone(),
-            cursors: Cursors::of(person, &project, &agent, &prompt).await,
+            cursors: Cursors::of(person, &project, &agent, &prompt, &dataset).await,
             project,
             run,
             live_project: of_live("x-project-id"),
@@ -136,6 +142,7 @@ impl Belongings {
             prompt,
             tool,
             schedule,
+            dataset,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
             artifact,
@@ -176,6 +183,9 @@ impl Belongings {
             prompts,
             prompt_versions,
             schedules,
+            feedback,
+            datasets,
+            dataset_items,
             runs,
             my_runs,
             sessions,
@@ -202,6 +212,7 @@ impl Belongings {
             prompt: random_server(),
             tool: random_server(),
             schedule: other(&self.schedule),
+            dataset: other(&self.dataset),
             tenant: other(&self.tenant),
             job: other(&self.job),
             artifact: other(&self.artifact),
@@ -215,6 +226,9 @@ impl Belongings {
                 prompts: resealed(prompts),
                 prompt_versions: resealed(prompt_versions),
                 schedules: resealed(schedules),
+                feedback: resealed(feedback),
+                datasets: resealed(datasets),
+                dataset_items: resealed(dataset_items),
                 runs: resealed(runs),
                 my_runs: resealed(my_runs),
                 sessions: resealed(sessions),
@@ -254,6 +268,9 @@ impl Belongings {
             format!("/api/prompts/{}/versions/1", self.prompt),
             "/api/schedules?limit=100".to_owned(),
             format!("/api/schedules/{}", self.schedule),
+            "/api/feedback?limit=100".to_owned(),
+            "/api/datasets?limit=100".to_owned(),
+            format!("/api/datasets/{}/items?limit=100", self.dataset),
             format!("/api/jobs/{}", self.job),
             "/api/artifacts?limit=100".to_owned(),
             format!("/api/artifacts/{}", self.artifact),
@@ -296,6 +313,7 @@ impl Belongings {
             &self.api_key,
             &self.agent,
             &self.schedule,
+            &self.dataset,
             &self.artifact,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
@@ -305,7 +323,7 @@ impl Belongings {
 }
 
 impl Cursors {
-    async fn of(person: &Person, project: &str, agent: &str, prompt: &str) -> Self {
+    async fn of(person: &Person, project: &str, agent: &str, prompt: &str, dataset: &str) -> Self {
         let messages = format!("/api/projects/{project}/messages?limit=1");
         Self {
             projects: next(person, "/api/projects?limit=1").await,
@@ -315,6 +333,9 @@ impl Cursors {
             prompts: next(person, "/api/prompts?limit=1").await,
             prompt_versions: next(person, &format!("/api/prompts/{prompt}/versions?limit=1")).await,
             schedules: next(person, "/api/schedules?limit=1").await,
+            feedback: next(person, "/api/feedback?limit=1").await,
+            datasets: next(person, "/api/datasets?limit=1").await,
+            dataset_items: next(person, &format!("/api/datasets/{dataset}/items?limit=1")).await,
             runs: next(person, "/api/runs?limit=1").await,
             my_runs: next(person, "/api/runs?mine=true&limit=1").await,
             sessions: next(person, "/api/auth/sessions?limit=1").await,
@@ -370,6 +391,27 @@ async fn plan(person: &Person, word: &str) -> String {
     person.post(Call::to("/api/schedules").body(body.clone())).await;
     let schedule = person.post(Call::to("/api/schedules").body(body)).await;
     schedule.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Rates the run and its answer, and creates two datasets of two items each, so that there are second pages. Returns the last
+/// dataset.
+async fn collect(person: &Person, word: &str, run: &str) -> String {
+    let shown = person.get(&format!("/api/runs/{run}/events?limit=100")).await;
+    let events = shown["events"].as_array().unwrap();
+    let started = events.iter().find(|event| event["type"] == "TEXT_MESSAGE_START").unwrap();
+    let answer = started["messageId"].as_str().unwrap();
+    for path in [format!("/api/runs/{run}/feedback"), format!("/api/runs/{run}/messages/{answer}/feedback")] {
+        let rate = Call::to(path).body(json!({"thumb": "up", "comment": word}));
+        let rated = person.read("PUT", &rate, &person.bearer()).await;
+        assert!(rated.status.is_success(), "{rated:?}");
+    }
+    let mut dataset = json!(null);
+    for _ in 0..2 {
+        let items = json!({"given": [{"input": word}, {"input": word, "expected": word}]});
+        let body = json!({"name": word, "items": items});
+        dataset = person.post(Call::to("/api/datasets").body(body)).await.json()["id"].clone();
+    }
+    dataset.as_str().unwrap().to_owned()
 }
 
 /// Stores two artifacts of the same bytes, so that there is a second page. Returns the first.

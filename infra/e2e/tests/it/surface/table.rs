@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod billing;
+mod evaluations;
 mod mcp;
 mod schedules;
 mod tools;
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use super::{Belongings, Call, Entry, Foreign, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
-    let of_runs = [runs(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
+    let of_runs =
+        [runs(), evaluations::evaluations(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
     [
         accounts::accounts(),
         projects(),
@@ -330,7 +332,11 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
         Call::to("/api/projects").body(json!({"name": "keyed"})),
         Call::to("/api/runs").body(json!({"input": QUESTION})),
     ];
-    let calls = calls.into_iter().chain(agents::repeatable(of)).chain(schedules::repeatable(of));
+    let calls = calls
+        .into_iter()
+        .chain(agents::repeatable(of))
+        .chain(schedules::repeatable(of))
+        .chain(evaluations::repeatable(of));
     calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).collect()
 }
 
