@@ -7,7 +7,9 @@ use sequent_core::Timestamp;
 use sequent_runlog::{DynamoStorage, ReadError};
 use sequent_tables::{Error as TableError, Store, Walk};
 
-use crate::{AuditReport, Finding, Grace, account, job, object, project, run, suspect::Suspect, waiting};
+use crate::{
+    AuditReport, Finding, Grace, account, job, object, project, run, schedule, suspect::Suspect, waiting,
+};
 
 /// Rows that are compared at the same time.
 const CONCURRENCY: usize = 16;
@@ -159,6 +161,7 @@ async fn compare(evidence: Evidence<'_>, suspect: &Suspect) -> Result<Comparison
         Suspect::Run(key) => run::findings(evidence, *key).await?,
         Suspect::Project(tenant, project) => project::findings(evidence, *tenant, *project).await?,
         Suspect::Job(tenant, job) => job::findings(evidence, *tenant, *job).await?,
+        Suspect::Schedule(tenant, id) => schedule::findings(evidence, *tenant, *id).await?,
         Suspect::Object(tenant, key) => object::findings(evidence, *tenant, key).await?,
         Suspect::Waiting { tenant, project, depth, run } => {
             waiting::findings(evidence, *tenant, *project, *depth, *run).await?

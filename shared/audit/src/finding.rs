@@ -45,6 +45,10 @@ pub enum FindingKind {
     EndedJobDue,
     /// A job was delivered again and again, and no worker has made an attempt for long.
     JobStuck,
+    /// A schedule that is to do something has no entry in the due index, or a wrong one, so no sweep will find it in time.
+    ScheduleNotDue,
+    /// A schedule has been due for longer than a sweep and a worker take.
+    ScheduleOverdue,
     /// An object has been due for deletion for long, or no artifact refers to it and no collector will find it.
     ObjectLeft,
     /// A row, or a row or log that it is compared with, does not have the shape of its type.
@@ -84,6 +88,12 @@ impl FindingKind {
             Self::JobNotDue | Self::JobStuck => {
                 "Send {\"tenant_id\", \"job_id\"} to the job's queue, or cancel the job: POST /api/admin/jobs/{id}/cancel."
             }
+            Self::ScheduleNotDue => {
+                "Pause the schedule and let it go on: PATCH /api/schedules/{id} with paused true, then false."
+            }
+            Self::ScheduleOverdue => {
+                "Find out why no worker takes the message: the queue of jobs, the log groups of scheduler and job-worker."
+            }
             Self::ObjectLeft => {
                 "Find out why the collector does not work: the task collect_garbage of scheduler."
             }
@@ -106,7 +116,7 @@ impl fmt::Display for FindingKind {
 pub struct Finding {
     pub kind: FindingKind,
     pub tenant: TenantId,
-    /// The id of the run, project, job or object; `account` for the account of the tenant.
+    /// The id of the run, project, job, schedule or object; `account` for the account of the tenant.
     pub subject: String,
     /// The observation that the finding rests on.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! The audit: finds runs, jobs, turns and credits that can no longer make progress.
+//! The audit: finds runs, jobs, schedules, turns and credits that can no longer make progress.
 //!
 //! Every crate keeps its own invariants, and a sweep makes up for lost messages and killed processes. The audit checks
 //! that nothing is left after that. It walks over the rows of `main`, compares each row that is not at rest with the rows
@@ -22,6 +22,7 @@ mod object;
 mod project;
 mod report;
 mod run;
+mod schedule;
 mod suspect;
 mod waiting;
 

@@ -1,7 +1,7 @@
 //! Choosing the rows that the audit looks at.
 
 use sequent_conversation::RunStatus;
-use sequent_core::{JobId, ProjectId, RunId, TenantId, Timestamp};
+use sequent_core::{JobId, ProjectId, RunId, ScheduleId, TenantId, Timestamp};
 use sequent_jobs::JobStatus;
 use sequent_runlog::LogKey;
 use sequent_tables::{
@@ -21,6 +21,7 @@ pub(crate) enum Suspect {
     Account(TenantId),
     Quota(TenantId),
     Job(TenantId, JobId),
+    Schedule(TenantId, ScheduleId),
     Object(TenantId, Key),
 }
 
@@ -33,6 +34,10 @@ impl Suspect {
         }
         if let Some((tenant, job)) = key::parse_job(&key) {
             return is_job_active(item).then_some(Self::Job(tenant, job));
+        }
+        if let Some((tenant, schedule)) = key::parse_schedule(&key) {
+            let is_active = !item.contains_key("paused");
+            return (is_active || due_at(item).is_some()).then_some(Self::Schedule(tenant, schedule));
         }
         if let Some((tenant, project)) = key::parse_project(&key) {
             let has_turn = attribute_of::<Option<String>>(item, LIVE_RUN_ID).flatten().is_some();
@@ -63,6 +68,7 @@ impl Suspect {
             Self::Account(tenant) => Finding::new(kind, *tenant, account::SUBJECT, reason),
             Self::Quota(tenant) => Finding::new(kind, *tenant, "quota", reason),
             Self::Job(tenant, job) => Finding::new(kind, *tenant, job, reason),
+            Self::Schedule(tenant, schedule) => Finding::new(kind, *tenant, schedule, reason),
             Self::Object(tenant, key) => Finding::new(kind, *tenant, key.sk(), reason),
         }
     }

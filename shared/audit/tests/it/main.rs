@@ -7,6 +7,7 @@ mod healthy;
 mod jobs;
 mod objects;
 mod runs;
+mod schedules;
 mod turns;
 mod unreadable;
 mod walk;
