@@ -139,7 +139,8 @@ pub(crate) async fn rename_agent(
 
 /// Delete an agent.
 ///
-/// No new run can have it, and its name is free. Runs that were made with it go on, because its versions are kept for them.
+/// No new run can have it, and its name is free. Runs that were made with it go on, because its versions are kept for them. Its
+/// notes about all people are deleted.
 #[utoipa::path(
     delete,
     path = "/api/agents/{id}",
@@ -157,6 +158,8 @@ pub(crate) async fn delete_agent(
     Caller(caller): Caller,
     Path(agent): Path<AgentKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    Box::pin(app.agents.delete(caller.tenant, &agent)).await?;
+    let id = app.agents.get(caller.tenant, &agent).await?.id;
+    Box::pin(app.agents.delete(caller.tenant, &AgentKey::Id(id))).await?;
+    app.memory.delete_of_agent(caller.tenant, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,5 @@
-//! Agents, prompts and HTTP tools over HTTP: versions and labels, the default agent, and the tools that agents call.
+//! Agents, prompts and HTTP tools over HTTP: versions and labels, the default agent, the notes of agents, and the tools that
+//! agents call.
 //!
 //! Each handler parses, authorises, calls [`sequent_definitions`] or [`sequent_http_tools`] and renders. What is another tenant's is
 //! not found.
@@ -7,6 +8,7 @@ mod agent_versions;
 mod agents;
 mod default_agent;
 mod labels;
+mod memory;
 mod prompt_versions;
 mod prompts;
 mod starters;
@@ -17,6 +19,7 @@ use sequent_definitions::{Agents, Prompts};
 use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
 use sequent_http_tools::HttpTools;
 use sequent_identity::Vault;
+use sequent_memory::Memory;
 use sequent_tables::Store;
 use sequent_tool::Guard;
 use utoipa_axum::{
@@ -28,17 +31,19 @@ use utoipa_axum::{
 #[derive(Clone)]
 pub struct App {
     agents: Agents,
+    memory: Memory,
     tools: HttpTools,
     /// Has the key of the cursors.
     vault: Vault,
 }
 
 impl App {
-    /// The agents, prompts and tools in `store`. `guard` limits the connections of tools that are tried.
+    /// The agents, prompts, notes and tools in `store`. `guard` limits the connections of tools that are tried.
     #[must_use]
     pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
         let tools = HttpTools::new(store.clone(), vault.clone(), guard);
-        Self { agents: Agents::new(store), tools, vault }
+        let memory = Memory::new(store.clone());
+        Self { agents: Agents::new(store), memory, tools, vault }
     }
 
     fn prompts(&self) -> &Prompts {
@@ -79,6 +84,9 @@ fn agents_routed() -> OpenApiRouter<App> {
         .routes(scoped(WRITE, add))
         .routes(scoped(READ, routes!(agent_versions::get_agent_version)))
         .routes(scoped(WRITE, routes!(labels::change_agent_label, labels::delete_agent_label)))
+        .routes(scoped(READ, routes!(memory::list_notes)))
+        .routes(scoped(WRITE, routes!(memory::delete_notes)))
+        .routes(scoped(WRITE, routes!(memory::delete_note)))
         .routes(scoped(READ, routes!(default_agent::get_default_agent)))
         .routes(scoped(WRITE, routes!(default_agent::change_default_agent)))
         .routes(scoped(READ, routes!(starters::list_agent_starters)))

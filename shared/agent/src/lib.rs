@@ -153,7 +153,8 @@ impl Engine {
     ) -> Self {
         let mut tools = Registry::default();
         let web = WebFetch::new(guard, web_fetch::Settings::default()).within(access);
-        for tool in sequent_tool::built_in_with(&web) {
+        let of_memory = sequent_memory::tools(storage.store());
+        for tool in sequent_tool::built_in_with(&web).into_iter().chain(of_memory) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
         Self {

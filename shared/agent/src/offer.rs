@@ -3,6 +3,7 @@
 use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::DocumentKind;
 use sequent_event::{Orchestration, State};
+use sequent_memory::TOOL_NAMES;
 use sequent_model::ToolSpec;
 use sequent_tool::{Registry, Tool, client_tool};
 
@@ -48,17 +49,20 @@ impl Offering<'_> {
     }
 
     /// The tools that the deployment, the run's request and its scopes allow, without those of the client and those that
-    /// deliver a document. A child run cannot ask people, so it gets no tool that does.
+    /// deliver a document. A child run cannot ask people, so it gets no tool that does. Only the run that a person talks to changes
+    /// the notes of its agent.
     fn research_tools(&self) -> Vec<ToolSpec> {
         let configuration = &self.state.configuration;
         let is_child = self.state.parent.is_some();
+        let keeps_notes = configuration.agent.as_ref().is_some_and(|agent| agent.max_notes.is_some());
         let mut specs = self.tools.specs(configuration.tools.as_deref());
         specs.retain(|spec| {
             let delivers = DocumentKind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
             self.tools.get(&spec.name).is_some_and(|tool| {
                 let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
                 let is_for_others = delivers || tool.is_of_client() || (is_child && asks_people(tool));
-                has_scope && !is_for_others
+                let is_of_memory = TOOL_NAMES.contains(&spec.name.as_str());
+                has_scope && !is_for_others && (!is_of_memory || (keeps_notes && !is_child))
             })
         });
         specs

@@ -121,7 +121,11 @@ async fn request(
     let output_schema = purpose.and_then(|purpose| output::schema(state, purpose));
     let of_client = purpose.filter(|_| offer.with_client_tools).map(|purpose| client_tools(state, purpose));
     Ok(SentRequest::Exact {
-        system: prompt::with_schema(&offer.system, output_schema),
+        system: prompt::complete_system(
+            &offer.system,
+            purpose.and_then(|_| prompt::notes(state)),
+            output_schema,
+        ),
         tools: offer.tools.into_iter().chain(of_client.unwrap_or_default()).collect(),
         must_call: purpose.is_some_and(Purpose::must_call),
         parameters: Box::new(purpose.map(|_| prompt::parameters(state)).unwrap_or_default()),

@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn the_names_of_all_tools_of_the_deployment_are_taken() {
         let documents = DocumentKind::ALL.into_iter().map(tool_name);
-        for name in documents.chain([planning::NAME, DELEGATION, "save_artifact"]) {
+        for name in
+            documents.chain(sequent_memory::TOOL_NAMES).chain([planning::NAME, DELEGATION, "save_artifact"])
+        {
             assert!(names::is_of_deployment(name), "{name}");
         }
     }

@@ -2,8 +2,8 @@
 
 use sequent_core::Scopes;
 use sequent_event::{
-    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, RunSchedule,
-    ScopeNames,
+    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, RunNote,
+    RunSchedule, ScopeNames,
 };
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct RunOptions {
     /// The schedule that started the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<RunSchedule>,
+    /// The notes of the agent about the person. The row of a run does not repeat them: the log has them.
+    #[serde(skip)]
+    pub notes: Vec<RunNote>,
 }
 
 /// The limits of a run. A limit that is absent is set by the deployment alone.
@@ -103,6 +106,7 @@ impl From<RunOptions> for Configuration {
             replay: None,
             requested: None,
             agent: options.agent.map(Box::new),
+            notes: options.notes,
             models: None,
             schedule: options.schedule,
         }
@@ -122,6 +126,7 @@ impl From<&Configuration> for RunOptions {
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
             agent: configuration.agent.as_deref().cloned(),
             schedule: configuration.schedule,
+            notes: configuration.notes.clone(),
         }
     }
 }

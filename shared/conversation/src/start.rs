@@ -14,6 +14,7 @@ use sequent_billing::{Credits, Error as BillingError};
 use sequent_core::{MessageId, Principal, ProjectId, RunId, Scope, Timestamp, pace::scaled};
 use sequent_definitions::Agents;
 use sequent_event::Body;
+use sequent_memory::Memory;
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
@@ -112,13 +113,14 @@ impl RunStarter {
         choices: RunChoices,
         key: Option<&idempotency::Request>,
     ) -> Result<RunSetup, Error> {
-        match choices.complete(&self.agents, caller).await {
+        let memory = Memory::new(self.runs.tables().clone());
+        match choices.complete(&self.agents, &memory, caller).await {
             Err(_) if self.replay(key).await?.is_some() => Ok(RunSetup::default()),
             setup => setup,
         }
     }
 
-    /// Returns the setup of a run that works as another one did, with the same version of its agent.
+    /// Returns the setup of a run that works as another one did, with the same version of its agent and the same notes.
     ///
     /// # Errors
     /// [`Error::Scope`] as [`set_up`](Self::set_up), [`Error::Agent`] if the agent cannot be read.

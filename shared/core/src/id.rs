@@ -132,6 +132,8 @@ ids! {
     AgentId, "agt", "agent";
     /// A schedule, which starts runs at the times that it names.
     ScheduleId, "sch", "schedule";
+    /// A note that an agent keeps about a person.
+    NoteId, "note", "note";
     /// One execution of the agent.
     RunId, "run", "run";
     /// One call of a tool within a run.

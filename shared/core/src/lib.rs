@@ -18,7 +18,7 @@ mod time;
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
 pub use id::{
     AgentId, ApiKeyId, ArtifactId, DatasetId, EntityId, GrantId, InterruptId, InvitationId, JobId, MessageId,
-    PostingId, ProjectId, RequestId, RunId, ScheduleId, SessionId, TenantId, ToolCallId, UserId,
+    NoteId, PostingId, ProjectId, RequestId, RunId, ScheduleId, SessionId, TenantId, ToolCallId, UserId,
 };
 pub use money::{MicroCredits, MicroUsd};
 pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};

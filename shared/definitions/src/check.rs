@@ -24,6 +24,7 @@ const MAX_FALLBACKS: usize = 5;
 const MAX_TOOLS: usize = 64;
 const MAX_STARTERS: usize = 10;
 const MAX_TURNS: u32 = 1_000;
+const MAX_NOTES: u32 = 50;
 
 /// The fields that are not allowed.
 #[derive(Default)]
@@ -88,6 +89,8 @@ pub(crate) fn check(definition: &AgentDefinition) -> Result<(), Error> {
     );
     let turns = definition.history.turns.unwrap_or(0);
     findings.require(turns <= MAX_TURNS, "/definition/history/turns", format!("must be at most {MAX_TURNS}"));
+    let has_notes = definition.memory.is_none_or(|memory| (1..=MAX_NOTES).contains(&memory.max_notes));
+    findings.require(has_notes, "/definition/memory/max_notes", format!("must be 1 to {MAX_NOTES}"));
     check_starters(&definition.starters, &mut findings);
     findings.size(definition)?;
     findings.finish()

@@ -40,7 +40,9 @@ impl Agents {
         let prompts = self.prompts().resolve(tenant, &definition.prompts).await?;
         let variables = variable::complete(&definition.variables, variables, surroundings)?;
         let name = head.name.to_string();
-        let agent = RunAgent { id, name, version, prompts, variables, turns: definition.history.turns };
+        let turns = definition.history.turns;
+        let max_notes = definition.memory.map(|memory| memory.max_notes);
+        let agent = RunAgent { id, name, version, prompts, variables, turns, max_notes };
         let instructions = self.instructions(tenant, &agent).await?;
         Ok(Some(ChosenAgent { agent, definition, instructions }))
     }

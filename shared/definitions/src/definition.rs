@@ -60,6 +60,8 @@ pub struct AgentDefinition {
     pub budget: AgentLimits,
     /// The part of a conversation that the model sees.
     pub history: HistorySettings,
+    /// The notes that the agent keeps about each person, for later conversations. It keeps none if it is null.
+    pub memory: Option<MemorySettings>,
     /// Messages that people may begin a conversation with.
     #[cfg_attr(feature = "openapi", schema(max_items = 10))]
     pub starters: Vec<String>,
@@ -167,4 +169,20 @@ pub struct HistorySettings {
     /// The number of earlier turns, the latest ones. All that fit if it is null.
     #[cfg_attr(feature = "openapi", schema(maximum = 1000))]
     pub turns: Option<u32>,
+}
+
+/// The notes that an agent keeps about a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// The number of notes at most.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 50, default = 20))]
+    pub max_notes: u32,
+}
+
+impl Default for MemorySettings {
+    fn default() -> Self {
+        Self { max_notes: 20 }
+    }
 }

@@ -45,7 +45,8 @@ pub use agents::{Agent, AgentVersion, Agents, NewAgent};
 pub use choose::ChosenAgent;
 pub use default_agent::DefaultAgent;
 pub use definition::{
-    AgentDefinition, AgentLimits, AgentTool, HistorySettings, Persona, VariableKind, VariableSpec,
+    AgentDefinition, AgentLimits, AgentTool, HistorySettings, MemorySettings, Persona, VariableKind,
+    VariableSpec,
 };
 pub use difference::{DiffLine, LineChange};
 pub use error::{Error, InvalidField};

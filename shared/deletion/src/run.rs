@@ -1,12 +1,13 @@
-//! Deleting a run: its children, its jobs, its row, its artifacts and their exports, and its log, in this order.
+//! Deleting a run: its children, its jobs, its row, its notes, its artifacts and their exports, and its log, in this order.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use sequent_billing::{hold, is_held};
 use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned, settle_ended};
-use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
+use sequent_core::{AgentId, JobId, RunId, Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Seq};
 use sequent_jobs::Job;
+use sequent_memory::{Memory, MemoryKey};
 use sequent_runlog::{LogKey, Segment, read_all};
 use sequent_tables::{
     Key, Retry, Row, Transaction, Write, exists,
@@ -21,13 +22,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Looks at such a run. Its owner meets the request at its next write, or after the call of a tool.
 const LOOKS: u32 = 240;
 
-/// The runs, the jobs and the feedback that a log names.
+/// The runs, the jobs and the feedback that a log names, and the agent that may have made notes.
 #[derive(Debug, Default)]
 struct Named {
     children: BTreeSet<RunId>,
     jobs: BTreeSet<JobId>,
     /// The rows of feedback.
     feedback: Vec<Key>,
+    noting_agent: Option<AgentId>,
 }
 
 impl Eraser {
@@ -44,11 +46,14 @@ impl Eraser {
             self.erase_job(job).await?;
         }
         self.delete_rows(named.feedback).await?;
-        // Before the artifacts: without the run's row none is added.
+        // Before the notes and the artifacts: without the run's row none is added.
         self.keep_record(key).await?;
+        if let Some(agent) = named.noting_agent {
+            self.erase_notes(key, agent).await?;
+        }
         self.erase_artifacts(run).await?;
         self.erase_exports(&run.to_string()).await?;
-        // Last, because the log alone names the children, the jobs and the feedback.
+        // Last, because the log alone names the children, the jobs, the feedback and the agent.
         Ok(self.storage().erase(key, &self.mark()).await?)
     }
 
@@ -111,6 +116,15 @@ impl Eraser {
             .write(Write::delete(&row).when(exists()));
         Ok(self.store().commit(transaction, Retry::CONTENDED).await?)
     }
+
+    /// Deletes the notes that the agent has made in the run, about the user of the run.
+    async fn erase_notes(&self, key: LogKey, agent: AgentId) -> Result<(), Error> {
+        let LogKey { tenant, run } = key;
+        let record: Option<RunRecord> = self.store().get(&key::deleted_run(tenant, run)).await?;
+        let Some(RunRecord { user_id: user, .. }) = record else { return Ok(()) };
+        let memory = Memory::new(self.store().clone());
+        Ok(memory.delete_of_run(MemoryKey { tenant, agent, user }, run).await?)
+    }
 }
 
 /// The job that names a project after its first run.
@@ -127,7 +141,9 @@ impl Named {
         let mut copied_through = Seq::START;
         for event in segments.iter().flat_map(Segment::events) {
             copied_through = event.copied_through().unwrap_or(copied_through);
-            match event.body().filter(|_| event.seq > copied_through) {
+            // The configuration comes before the copies, and is the run's own.
+            let is_own = |body: &&Body| event.seq > copied_through || matches!(body, Body::RunConfigured(_));
+            match event.body().filter(is_own) {
                 Some(Body::SubagentStarted { subagent_run_id, .. }) => {
                     named.children.insert(*subagent_run_id);
                 }
@@ -135,10 +151,10 @@ impl Named {
                     named.jobs.insert(job.job_id);
                 }
                 Some(Body::RunConfigured(configuration)) => {
-                    agent = configuration
-                        .agent
-                        .as_deref()
-                        .map(|agent| NumberedAgent { agent: agent.id, version: agent.version });
+                    let configured = configuration.agent.as_deref();
+                    agent = configured.map(|agent| NumberedAgent { agent: agent.id, version: agent.version });
+                    let noting = configured.filter(|agent| agent.max_notes.is_some());
+                    named.noting_agent = noting.map(|agent| agent.id);
                 }
                 Some(Body::FeedbackGiven(given)) => {
                     let row = key::feedback(log.tenant, agent, log.run, given.by, given.message_id);

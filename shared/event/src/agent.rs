@@ -1,6 +1,6 @@
 //! The agent of a run, as its log records it.
 
-use sequent_core::AgentId;
+use sequent_core::{AgentId, NoteId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -25,6 +25,17 @@ pub struct RunAgent {
     /// The earlier turns of the conversation that requests contain at most. All of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
+    /// The notes that the agent keeps about a person at most. It keeps none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_notes: Option<u32>,
+}
+
+/// A note that the agent has made about the person in an earlier conversation, as it was when the run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct RunNote {
+    pub id: NoteId,
+    pub text: String,
 }
 
 /// A version of a prompt.

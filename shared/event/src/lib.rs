@@ -28,7 +28,7 @@ pub mod size;
 pub mod testing;
 mod work;
 
-pub use agent::{PromptVersion, RunAgent, StepAgent};
+pub use agent::{PromptVersion, RunAgent, RunNote, StepAgent};
 pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
 pub use client_tool::ClientTool;

@@ -11,6 +11,7 @@ mod evaluation;
 mod feedback;
 mod job;
 pub mod lookup;
+mod memory;
 mod schedule;
 
 use std::{
@@ -51,6 +52,8 @@ pub use job::{
     active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_about, job_key, jobs,
     jobs_about, live_jobs, parse_job,
 };
+
+pub use memory::{memories, memory, parse_memory};
 
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
@@ -247,9 +250,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, datasets, agents, prompts, schedules, responses about them that are stored for a repeated request, and the audit trail.
+/// agents, datasets, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request, and the
+/// audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 26] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 27] {
     [
         "mcp-servers",
         "tools",
@@ -268,6 +272,7 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 26] {
         "agent-versions",
         "prompts",
         "prompt-versions",
+        "memory",
         "schedules",
         "idempotency#POST /api/schedules",
         "idempotency#POST /api/agents",
@@ -373,6 +378,7 @@ mod tests {
                 schedule(ten, ScheduleId::from_bits(other)), schedule_settings(ten),
                 dataset(ten, DatasetId::from_bits(other)),
                 dataset_item(ten, DatasetId::from_bits(other), 7), dataset_settings(ten),
+                memory(ten, AgentId::from_bits(other), UserId::from_bits(other)),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {
@@ -406,6 +412,9 @@ mod tests {
         assert_eq!(parse_message(&message(ten, conversation, 7, id, 3)), Some((7, id, 3)));
         assert_eq!(parse_waiting_run(&run(ten, id)), None);
         assert_eq!((parse_account(&account(ten)), parse_account(&payer(ten))), (Some(ten), None));
+        let person = UserId::new();
+        let agent = AgentId::new();
+        assert_eq!(parse_memory(&memory(ten, agent, person)), Some((agent, person)));
         assert_eq!((parse_quota(&quota(ten)), parse_quota(&account(ten))), (Some(ten), None));
     }
 

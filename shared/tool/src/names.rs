@@ -2,10 +2,12 @@
 
 /// The names of the tools of every deployment. A tool that a deployment adds belongs into this list, so that neither a client
 /// nor a tenant can give its name to another tool.
-const OF_DEPLOYMENT: [&str; 9] = [
+const OF_DEPLOYMENT: [&str; 11] = [
     "ask_user",
     "cite_source",
     "delegate_step",
+    "forget",
+    "remember",
     "save_artifact",
     "web_fetch",
     "write_plan",

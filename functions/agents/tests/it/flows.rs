@@ -116,6 +116,8 @@ async fn what_is_another_tenants_does_not_exist() {
             "agent_not_found",
         ),
         ("DELETE", format!("/api/agents/{id}/labels/production"), Value::Null, "agent_not_found"),
+        ("GET", format!("/api/agents/{id}/memory"), Value::Null, "agent_not_found"),
+        ("DELETE", format!("/api/agents/{id}/memory"), Value::Null, "agent_not_found"),
         ("PUT", "/api/default-agent".to_owned(), json!({"agent": id}), "agent_not_found"),
         ("GET", "/api/prompts/house-style".to_owned(), Value::Null, "prompt_not_found"),
         ("GET", "/api/prompts/house-style/versions/1".to_owned(), Value::Null, "prompt_not_found"),

@@ -1,6 +1,7 @@
 //! The answers to the golden events.
 
 mod agents;
+mod memory;
 mod prompts;
 mod tools;
 
@@ -41,6 +42,7 @@ fn every_golden_event_has_a_test() {
     goldens().assert_all_tested(concat!(
         include_str!("golden.rs"),
         include_str!("golden/agents.rs"),
+        include_str!("golden/memory.rs"),
         include_str!("golden/prompts.rs"),
         include_str!("golden/tools.rs"),
     ));
@@ -61,7 +63,18 @@ async fn what_is_deleted_is_not_found() {
     let bench = Bench::new().await;
     insta::assert_snapshot!(bench.answer("delete").await, @"204");
     insta::assert_snapshot!(bench.answer("delete-prompt").await, @"204");
-    for case in ["get", "rename", "delete", "list-versions", "get-version", "set-label", "delete-label"] {
+    for case in [
+        "get",
+        "rename",
+        "delete",
+        "list-versions",
+        "get-version",
+        "set-label",
+        "delete-label",
+        "list-notes",
+        "delete-notes",
+        "delete-note",
+    ] {
         let answer = bench.answer(case).await;
         assert!(answer.starts_with("404") && answer.contains("agent_not_found"), "{case}: {answer}");
     }

@@ -24,12 +24,16 @@ fn version(definition: Value) -> NewVersion<AgentDefinition> {
 }
 
 impl Bench {
-    async fn agent(&self, definition: Value) {
-        let new = NewAgent { name: SUPPORT.parse().unwrap(), version: version(definition) };
+    pub(crate) async fn agent(&self, definition: Value) {
+        self.named_agent(SUPPORT, definition).await;
+    }
+
+    pub(crate) async fn named_agent(&self, name: &str, definition: Value) {
+        let new = NewAgent { name: name.parse().unwrap(), version: version(definition) };
         self.engine.agents.create(self.tenant, &new, Timestamp::now()).await.unwrap();
     }
 
-    async fn change(&self, definition: Value) {
+    pub(crate) async fn change(&self, definition: Value) {
         let agents = &self.engine.agents;
         let new = version(definition);
         agents.add_version(self.tenant, &SUPPORT.parse().unwrap(), &new, Timestamp::now()).await.unwrap();
@@ -45,12 +49,12 @@ impl Bench {
         }
     }
 
-    fn starter(&self) -> RunStarter {
+    pub(crate) fn starter(&self) -> RunStarter {
         let credits = sequent_billing::Credits::new(self.engine.store().clone(), None, Default::default());
         RunStarter::new(self.engine.runs(), credits).with_agents(self.engine.agents.clone())
     }
 
-    fn caller(&self) -> Principal {
+    pub(crate) fn caller(&self) -> Principal {
         Principal {
             tenant: self.tenant,
             user: self.user,
@@ -71,7 +75,7 @@ impl Bench {
     }
 
     /// A run of the agent, as a request with these variables sets it up.
-    async fn asking_agent(&self, variables: Value) -> NewRun {
+    pub(crate) async fn asking_agent(&self, variables: Value) -> NewRun {
         let setup = self.set_up(variables).await;
         NewRun {
             model: setup.model.map(|model| model.to_string()),
@@ -80,14 +84,14 @@ impl Bench {
         }
     }
 
-    async fn execute(&self, asking: &NewRun) {
+    pub(crate) async fn execute(&self, asking: &NewRun) {
         let writer = self.owned(asking).await;
         execute(&self.engine, self.key(asking.run), *writer, None).await.unwrap();
         let phase = self.state(asking.run).await.phase;
         assert_eq!(phase, Phase::Finished(RunOutcome::Success), "the run answers");
     }
 
-    async fn exact(&self, run: RunId) -> SentRequest {
+    pub(crate) async fn exact(&self, run: RunId) -> SentRequest {
         let request = window::context(self, run, None).await.unwrap().request;
         assert!(matches!(request, SentRequest::Exact { .. }), "{request:?}");
         request

@@ -13,6 +13,7 @@ mod failover;
 mod http_tools;
 mod jobs;
 mod mcp;
+mod memory;
 mod origin;
 mod output;
 mod parameters;

@@ -73,17 +73,18 @@ impl RunRequest {
         PricedRequest {
             model: model.as_ref().map(ModelName::as_str),
             fallbacks,
-            bytes: instructions.len() + declared_bytes(options) + self.prompt.content().readable().len(),
+            bytes: instructions.len() + bytes_of(options) + self.prompt.content().readable().len(),
             budget: options.budget.max_cost_micro_usd.map(MicroUsd),
         }
     }
 }
 
-/// The bytes of what the request declares, which its model reads with the message: the tools of the client and the schema of
-/// the answer.
-fn declared_bytes(options: &RunOptions) -> usize {
+/// The bytes of what the model reads with the message: the tools of the client, the schema of the answer, and the notes of the
+/// agent.
+fn bytes_of(options: &RunOptions) -> usize {
     let tools = serde_json::to_string(&options.client_tools).map_or(0, |text| text.len());
-    tools + options.output_schema.as_ref().map_or(0, |schema| schema.to_string().len())
+    let schema = options.output_schema.as_ref().map_or(0, |schema| schema.to_string().len());
+    tools + schema + sequent_memory::instructions(&options.notes).map_or(0, |text| text.len())
 }
 
 /// The project that a run answers in.

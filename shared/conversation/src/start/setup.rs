@@ -2,7 +2,8 @@
 
 use sequent_core::{Principal, Scope, Timestamp};
 use sequent_definitions::{AgentDefinition, AgentReference, Agents, ChosenAgent, Surroundings, ToolPolicy};
-use sequent_event::{Budget, ClientTool, Orchestration};
+use sequent_event::{Budget, ClientTool, Orchestration, RunNote};
+use sequent_memory::{Memory, MemoryKey, TOOL_NAMES};
 use sequent_model::{ModelName, ModelParameters};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -48,18 +49,27 @@ pub struct RunSetup {
 }
 
 impl RunChoices {
-    /// Completes the choices of `caller` with those of the agent.
-    pub(super) async fn complete(self, agents: &Agents, caller: &Principal) -> Result<RunSetup, Error> {
+    /// Completes the choices of `caller` with those of the agent, and reads the notes of the agent about the caller.
+    pub(super) async fn complete(
+        self,
+        agents: &Agents,
+        memory: &Memory,
+        caller: &Principal,
+    ) -> Result<RunSetup, Error> {
         let surroundings = Surroundings::on(Timestamp::now());
         let chosen =
             agents.choose(caller.tenant, self.agent.as_ref(), &self.variables, &surroundings).await?;
-        let setup = match chosen {
+        let mut setup = match chosen {
             Some(agent) => self.with_agent(agent),
             None if self.variables.is_empty() => self.without_agent(),
             None => return Err(Error::VariablesWithoutAgent),
         };
         if setup.options.deliverable_type.is_some() {
             caller.require(Scope::ArtifactsWrite)?;
+        }
+        if let Some(agent) = setup.options.agent.as_ref().filter(|agent| agent.max_notes.is_some()) {
+            let of = MemoryKey { tenant: caller.tenant, agent: agent.id, user: caller.user };
+            setup.options.notes = memory.notes(of).await?.into_iter().map(RunNote::from).collect();
         }
         Ok(setup)
     }
@@ -76,6 +86,7 @@ impl RunChoices {
             scopes: None,
             agent: None,
             schedule: None,
+            notes: Vec::new(),
         };
         RunSetup { model: self.model, options, ..RunSetup::default() }
     }
@@ -103,11 +114,15 @@ impl RunChoices {
     }
 }
 
-/// The tools that the run may use: those of the agent, as far as the request does not leave them out.
+/// The tools that the run may use: those of the agent, as far as the request does not leave them out. An agent with a memory need
+/// not name the tools of its memory.
 fn tools(requested: Option<Vec<String>>, definition: &AgentDefinition) -> Option<Vec<String>> {
     let Some(tools) = &definition.tools else { return requested };
     let usable = tools.iter().filter(|tool| tool.policy != Some(ToolPolicy::Never));
     let mut names: Vec<String> = usable.map(|tool| tool.name.to_string()).collect();
+    let unnamed = |name: &&str| tools.iter().all(|tool| tool.name != *name);
+    let of_memory = definition.memory.iter().flat_map(|_| TOOL_NAMES).filter(unnamed);
+    names.extend(of_memory.map(str::to_owned));
     names.retain(|name| requested.as_ref().is_none_or(|requested| requested.contains(name)));
     Some(names)
 }

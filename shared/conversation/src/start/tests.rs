@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sequent_billing::{Markup, Plans, Terms};
-use sequent_core::{MicroCredits, Principal, Scope, Scopes, TenantId, UserId, Via};
+use sequent_core::{MicroCredits, NoteId, Principal, Scope, Scopes, TenantId, UserId, Via};
 use sequent_definitions::{AgentDefinition, NewAgent, NewVersion};
-use sequent_event::Body;
+use sequent_event::{Body, RunNote};
 use sequent_runlog::Settings;
 use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
 use tokio::time::{Instant, timeout};
@@ -367,4 +367,13 @@ async fn a_repeated_request_gets_its_run_although_the_agent_was_deleted() {
     assert_eq!((again.run, again.replayed), (first.run, true));
     let other = bench.starter.set_up(&bench.caller, choices(), bench.keyed("other").as_ref()).await;
     assert!(matches!(other, Err(Error::Agent(sequent_definitions::Error::AgentNotFound))));
+}
+
+#[tokio::test]
+async fn the_notes_of_the_agent_are_a_part_of_the_price() {
+    let bench = Bench::new().await;
+    let request = bench.request(Destination::or_new(None));
+    let mut told = request.clone();
+    told.setup.options.notes = vec![RunNote { id: NoteId::new(), text: "x".repeat(300) }];
+    assert!(told.priced().bytes > request.priced().bytes + 300);
 }

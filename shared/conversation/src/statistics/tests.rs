@@ -16,6 +16,7 @@ fn agent(version: u32) -> RunAgent {
         prompts: Vec::new(),
         variables: serde_json::Map::new(),
         turns: None,
+        max_notes: None,
     }
 }
 

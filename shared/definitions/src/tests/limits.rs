@@ -77,6 +77,8 @@ async fn fields_that_are_not_allowed_are_named() {
         (json!({"description": "a\u{7}"}), vec!["/definition/description"]),
         (json!({"instructions": "x".repeat(32_001)}), vec!["/definition/instructions"]),
         (json!({"persona": {"picture": "http://example.com/a.png"}}), vec!["/definition/persona/picture"]),
+        (json!({"memory": {"max_notes": 0}}), vec!["/definition/memory/max_notes"]),
+        (json!({"memory": {"max_notes": 51}}), vec!["/definition/memory/max_notes"]),
         (json!({"persona": {"picture": "javascript:alert(1)"}}), vec!["/definition/persona/picture"]),
         (json!({"prompts": ["tone", "tone@2"]}), vec!["/definition/prompts/1"]),
         (

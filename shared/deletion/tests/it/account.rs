@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
-use sequent_core::{AgentId, ArtifactId, DatasetId, Principal, Scopes, TenantId, Timestamp, Via};
+use sequent_core::{AgentId, ArtifactId, DatasetId, Principal, Scopes, TenantId, Timestamp, UserId, Via};
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
     account::NewAccount,
@@ -29,7 +29,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -47,6 +47,7 @@ const KINDS: [&str; 18] = [
     "#agent-versions",
     "#prompts",
     "#prompt-versions",
+    "#memory",
     "#idempotency#POST /api/agents",
 ];
 
@@ -105,6 +106,7 @@ async fn belongings(bench: &Bench) {
         key::dataset_item(bench.tenant, DatasetId::new(), 1),
         key::idempotency(bench.tenant, "POST /api/datasets", WORD),
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
+        key::memory(bench.tenant, AgentId::new(), UserId::new()),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),
     ] {
         bench.store().put(row(key)).await.unwrap();

@@ -1,29 +1,33 @@
 //! Deletions: complete, killed half way, repeated.
 
+use std::sync::Arc;
+
 use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
 use sequent_billing::{LedgerAccount, Posting, Quota, is_held, testing::books};
 use sequent_conversation::{
-    Deletion, Error, NewFork, NewRun, Runs, SettleRun, TurnReference, TurnRequest, create, create_claimed,
+    Continues, Deletion, Error, NewFork, NewRun, ReplayedRun, Runs, SettleRun, TurnReference, TurnRequest,
+    create, create_claimed,
 };
 use sequent_core::{ArtifactId, MicroCredits, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
 use sequent_documents::Format;
+use sequent_event::{Body, Event};
 use sequent_jobs::{
     Error as JobError, JobStatus, NewJob, Worked, enqueue, enqueue_about,
     kinds::{HelloInput, HelloWorld},
 };
-use sequent_runlog::{LogKey, Storage as _};
+use sequent_runlog::{LogKey, Segment, Storage as _, read_all};
 use sequent_tables::{CursorKey, PageRequest, Row, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
-    left::{attaching, conversation, document_of, export, save, unsettled},
+    left::{attaching, conversation, document_of, export, note, noting, rate, save, unsettled},
 };
 
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "run=",
     "#projects",
     "#messages#",
@@ -36,6 +40,7 @@ const KINDS: [&str; 12] = [
     "#artifacts#tag#",
     "#artifacts#type#",
     "#entities#",
+    "#memory",
 ];
 
 #[tokio::test]
@@ -112,6 +117,32 @@ async fn a_fork_keeps_the_runs_that_it_shares_with_a_deleted_conversation() {
     assert_eq!(bench.places().await, NOTHING);
     let sharers = PageRequest::new(key::sharers(bench.tenant, left.first));
     assert!(bench.store().page_items(&sharers).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_replay_that_has_copies_leaves_no_note_and_no_feedback() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let log = LogKey { tenant: bench.tenant, run: left.first };
+    let segments = read_all(&bench.storage, log).await.unwrap();
+    // Up to the steering message, which is copied.
+    let events = segments.iter().flat_map(Segment::events);
+    let events = events.take_while(|event| !matches!(event.body(), Some(Body::PlanUpdated { .. })));
+    let events: Vec<Event> = events.collect();
+    let replayed = ReplayedRun::after(left.first, &events, None).unwrap();
+    let again = NewRun {
+        replay: Some(Arc::new(replayed)),
+        continues: Continues::Beside(left.first),
+        options: noting(&bench).await,
+        ..NewRun::new(bench.tenant, UserId::new(), left.project, WORD)
+    };
+    create(&bench.runs(), &again, TurnRequest::Wait).await.unwrap();
+    note(&bench, again.run).await;
+    rate(&bench, again.run).await;
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    assert_eq!(bench.places().await, NOTHING);
 }
 
 #[tokio::test]

@@ -5,23 +5,27 @@ use sequent_artifacts::{
     Artifact, Content, Description, Digest, Entity, Export, Mention, Origin, Source, rows_with_run,
 };
 use sequent_conversation::{
-    Continues, FeedbackTarget, NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed,
-    finish, give_feedback,
+    Continues, FeedbackTarget, NewRun, ParentRun, RunOptions, Runs, SettleRun, TurnRequest, create,
+    create_claimed, finish, give_feedback,
 };
 use sequent_core::{
-    ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
+    AgentId, ArtifactId, InterruptId, JobId, MessageId, MicroUsd, NoteId, ProjectId, RunId, Timestamp, UserId,
 };
 use sequent_documents::Format;
 use sequent_event::{
-    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Rating, Reason, Role, RunOutcome,
-    Step, StepStatus, Totals, Usage, UserContent, UserPart,
+    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Rating, Reason, Role, RunAgent,
+    RunNote, RunOutcome, Step, StepStatus, Totals, Usage, UserContent, UserPart,
 };
 use sequent_jobs::{
     NewJob, cancel, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
+use sequent_memory::Memory;
 use sequent_runlog::{DynamoStorage, LogKey, Writer, append_control};
-use sequent_tables::{Row, Write, key};
+use sequent_tables::{
+    Row, Write,
+    key::{self, DefinitionKind},
+};
 
 use crate::bench::{Bench, WORD};
 
@@ -70,6 +74,7 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     let first = NewRun {
         content: attaching(&file),
         rows: rows_with_run(bench.tenant, std::slice::from_ref(&file), first.run).unwrap(),
+        options: noting(bench).await,
         ..first
     };
     Box::pin(answer(bench, &first, &child)).await;
@@ -80,6 +85,31 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
     let [first, child, asking, waiting] = [first, child, asking, waiting].map(|new| new.run);
     Left { project, first, child, asking, waiting, file: file.id }
+}
+
+/// The options of a run whose agent keeps notes, and has made one in an earlier conversation.
+pub(crate) async fn noting(bench: &Bench) -> RunOptions {
+    let agent = RunAgent {
+        id: AgentId::new(),
+        name: "support".to_owned(),
+        version: 1,
+        prompts: Vec::new(),
+        variables: Default::default(),
+        turns: None,
+        max_notes: Some(20),
+    };
+    let head = key::definition(bench.tenant, DefinitionKind::Agent, agent.id);
+    bench.store().put(Row::new(&head, &serde_json::json!({ "name": "support" })).unwrap()).await.unwrap();
+    let notes = vec![RunNote { id: NoteId::new(), text: word("earlier note") }];
+    RunOptions { agent: Some(agent), notes, ..RunOptions::default() }
+}
+
+/// A note that the agent of the run makes.
+pub(crate) async fn note(bench: &Bench, run: RunId) {
+    let memory = Memory::new(bench.store().clone());
+    let noting = memory.of_run(bench.tenant, run).await.unwrap();
+    let text = word("note").try_into().unwrap();
+    memory.add(&noting, NoteId::new(), text, Timestamp::now()).await.unwrap();
 }
 
 /// A file whose row is stored with its run.
@@ -144,7 +174,7 @@ pub(crate) async fn unsettled(bench: &Bench) -> NewRun {
     run
 }
 
-/// A run with a plan, a tool, a source, a steering message, a child, a job, an artifact, exports and an answer.
+/// A run with a plan, a tool, a source, a steering message, a child, a job, an artifact, exports, a note and an answer.
 async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
     let owner = Box::pin(create_claimed(&bench.runs(), new, None)).await.unwrap();
     let key = LogKey { tenant: bench.tenant, run: new.run };
@@ -158,13 +188,14 @@ async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
     }
     create(&bench.runs(), child, TurnRequest::Wait).await.unwrap();
     artifact(bench, new.run).await;
+    note(bench, new.run).await;
     say(&owner, &word("answer")).await;
     end(bench, new, &owner, RunOutcome::Success).await;
     rate(bench, new.run).await;
 }
 
 /// Feedback on the run with a comment.
-async fn rate(bench: &Bench, run: RunId) {
+pub(crate) async fn rate(bench: &Bench, run: RunId) {
     let rating = Rating { comment: Some(word("feedback")), ..Rating::default() };
     let on = FeedbackTarget { run, message: None };
     let given = give_feedback(&bench.storage, bench.tenant, on, UserId::new(), Some(rating));

@@ -44,6 +44,7 @@ fn agent() -> Body {
         prompts: vec![PromptVersion { name: "house-style".into(), version: 2 }],
         variables: serde_json::Map::new(),
         turns: None,
+        max_notes: None,
     };
     let parameters = ChosenParameters { seed: Some(7), ..ChosenParameters::default() };
     Body::RunConfigured(Box::new(Configuration {

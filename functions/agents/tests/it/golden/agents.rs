@@ -235,6 +235,7 @@ async fn versions_are_listed_added_and_read() {
         "history": {
           "turns": null
         },
+        "memory": null,
         "starters": []
       }
     }

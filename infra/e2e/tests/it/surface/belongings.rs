@@ -29,6 +29,8 @@ pub(crate) struct Belongings {
     /// The id of an agent with two versions, of which the first is in production.
     pub(crate) agent: String,
     pub(crate) agent_name: String,
+    /// A note of the agent about the person.
+    pub(crate) note: String,
     /// The name of a prompt of the same kind.
     pub(crate) prompt: String,
     /// The name of an HTTP tool.
@@ -118,6 +120,7 @@ impl Belongings {
         let (agent, agent_name, prompt) = define(person, &word).await;
         let schedule = plan(person, &word).await;
         let dataset = collect(person, &word, &run).await;
+        let note = remember(person, &agent, &word).await;
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -139,6 +142,7 @@ impl Belongings {
             mcp_server,
             agent,
             agent_name,
+            note,
             prompt,
             tool,
             schedule,
@@ -209,6 +213,7 @@ impl Belongings {
             mcp_server: random_server(),
             agent: other(&self.agent),
             agent_name: random_server(),
+            note: other(&self.note),
             prompt: random_server(),
             tool: random_server(),
             schedule: other(&self.schedule),
@@ -263,6 +268,7 @@ impl Belongings {
             "/api/agents?limit=100".to_owned(),
             format!("/api/agents/{}/versions?limit=100", self.agent),
             format!("/api/agents/{}/versions/1", self.agent),
+            format!("/api/agents/{}/memory", self.agent),
             "/api/default-agent".to_owned(),
             "/api/prompts?limit=100".to_owned(),
             format!("/api/prompts/{}/versions/1", self.prompt),
@@ -314,6 +320,7 @@ impl Belongings {
             &self.agent,
             &self.schedule,
             &self.dataset,
+            &self.note,
             &self.artifact,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
@@ -368,7 +375,7 @@ async fn define(person: &Person, word: &str) -> (String, String, String) {
     }
     let text = json!({"template": format!("{word} again")});
     person.post(Call::to(format!("/api/prompts/{prompt}/versions")).body(text)).await;
-    let definition = json!({"description": word, "instructions": word, "prompts": [prompt]});
+    let definition = json!({"description": word, "instructions": word, "prompts": [prompt], "memory": {}});
     let mut agent = json!(null);
     for name in [&format!("another-{word}"), &agent_name] {
         let body = json!({"name": name, "definition": definition, "change": word});
@@ -412,6 +419,15 @@ async fn collect(person: &Person, word: &str, run: &str) -> String {
         dataset = person.post(Call::to("/api/datasets").body(body)).await.json()["id"].clone();
     }
     dataset.as_str().unwrap().to_owned()
+}
+
+/// Has the agent make a note about the person. Returns the id of the note.
+async fn remember(person: &Person, agent: &str, word: &str) -> String {
+    let call = format!("/demo tokens=1 rate=0 tool=remember args={}", json!({"note": word}));
+    let said = json!({"agent": agent, "message": {"content": call}});
+    let sent = person.post(Call::to("/api/chat/send").body(said)).await;
+    let notes = person.get(&format!("/api/agents/{agent}/memory")).await;
+    notes["items"][0]["id"].as_str().unwrap_or_else(|| panic!("no note was made: {sent:?}")).to_owned()
 }
 
 /// Stores two artifacts of the same bytes, so that there is a second page. Returns the first.

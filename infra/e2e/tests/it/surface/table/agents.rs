@@ -13,7 +13,7 @@ macro_rules! with_definition {
             " definition description persona display_name picture manner instructions prompts variables type default required",
             " model fallbacks parameters temperature top_p max_output_tokens stop reasoning_effort seed tools name policy",
             " orchestration deliverable_type output_schema budget max_steps max_tokens max_cost_micro_usd max_seconds history",
-            " turns starters change"
+            " turns memory max_notes starters change"
         )
     };
 }
@@ -57,6 +57,11 @@ pub(super) fn agents() -> Vec<Entry> {
         entry("DELETE /api/agents/{id}/labels/{label}", "id label", |of| {
             vec![no_agent(format!("/api/agents/{}/labels/production", of.agent))]
         }),
+        entry("GET /api/agents/{id}/memory", "id", |of| each_agent(of, "/memory")),
+        entry("DELETE /api/agents/{id}/memory/{note}", "id note", |of| {
+            vec![no_agent(format!("/api/agents/{}/memory/{}", of.agent, of.note))]
+        }),
+        entry("DELETE /api/agents/{id}/memory", "id", |of| each_agent(of, "/memory")),
         entry("DELETE /api/agents/{id}", "id", |of| vec![no_agent(format!("/api/agents/{}", of.agent))]),
         entry("GET /api/default-agent", "", |_| vec![Call::to("/api/default-agent")]),
         entry("PUT /api/default-agent", "agent", |of| {
