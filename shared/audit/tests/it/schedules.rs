@@ -37,6 +37,25 @@ async fn a_schedule_that_no_sweep_can_find_is_found() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_a_sweep_has_sent_is_no_finding() {
+    let bench = Bench::new().await;
+    let schedule = hourly(&bench).await;
+    let due = schedule.next_due.unwrap();
+    let postpone = async |until| {
+        let row = Update::of(&key::schedule(bench.tenant, schedule.id));
+        bench.update(row.gsi2(&key::due_schedule(schedule.id, until))).await;
+    };
+    postpone(due + 2 * MINUTE).await;
+    assert_eq!(bench.found(59 * MINUTE).await, [], "it was sent before its time");
+    let later = due + 30 * MINUTE;
+    postpone(later + 2 * MINUTE).await;
+    assert_eq!(bench.found_at(later).await, [], "it was sent again and again");
+    let much_later = due + 2 * HOUR;
+    postpone(much_later + 2 * MINUTE).await;
+    assert_eq!(bench.found_at(much_later).await, [FindingKind::ScheduleOverdue]);
+}
+
+#[tokio::test]
 async fn a_schedule_is_found_if_no_worker_takes_it() {
     let bench = Bench::new().await;
     hourly(&bench).await;

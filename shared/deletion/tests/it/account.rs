@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
-use sequent_core::{AgentId, ArtifactId, DatasetId, Principal, Scopes, TenantId, Timestamp, UserId, Via};
+use sequent_core::{
+    AgentId, ArtifactId, DatasetId, Principal, ScheduleId, Scopes, TenantId, Timestamp, UserId, Via,
+};
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
     account::NewAccount,
@@ -29,7 +31,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -48,6 +50,7 @@ const KINDS: [&str; 19] = [
     "#prompts",
     "#prompt-versions",
     "#memory",
+    "#schedules",
     "#idempotency#POST /api/agents",
 ];
 
@@ -105,6 +108,7 @@ async fn belongings(bench: &Bench) {
         key::dataset(bench.tenant, DatasetId::new()),
         key::dataset_item(bench.tenant, DatasetId::new(), 1),
         key::idempotency(bench.tenant, "POST /api/datasets", WORD),
+        key::schedule(bench.tenant, ScheduleId::new()),
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
         key::memory(bench.tenant, AgentId::new(), UserId::new()),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),

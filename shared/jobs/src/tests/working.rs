@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use sequent_aws::queue::BatchWorker as _;
+use futures::future::BoxFuture;
+use sequent_aws::queue::{Batch, BatchWorker as _};
 use sequent_core::{ArtifactId, TenantId, Timestamp};
 use sequent_event::{Body, Entity, Totals};
 use sequent_runlog::{DynamoStorage, Settings};
@@ -18,8 +19,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Context, Delivery, Done, Failed, Job, JobClaim, JobKind, JobStatus, Jobs, NewJob, Registry, RetryPolicy,
-    Worked, Worker, cancel, claim, enqueue, redrive,
+    Context, Delivery, Done, Failed, Job, JobClaim, JobKind, JobStatus, Jobs, MessageHandler, NewJob,
+    Registry, RetryPolicy, Worked, Worker, cancel, claim, enqueue, redrive,
 };
 
 /// Acts as its input asks, and counts its attempts.
@@ -191,6 +192,40 @@ impl Bench {
     pub(super) async fn job(&self, delivery: Delivery) -> Job {
         Jobs::new(self.storage.store(), self.tenant).get(delivery.job_id).await.unwrap()
     }
+}
+
+/// Takes the messages that begin with `other`, and fails once.
+#[derive(Debug, Clone, Default)]
+struct Others(Arc<AtomicU32>);
+
+impl MessageHandler for Others {
+    fn handle(
+        &self,
+        text: &str,
+    ) -> Option<BoxFuture<'static, Result<(), Box<dyn std::error::Error + Send + Sync>>>> {
+        let handled = text.starts_with("other").then(|| self.0.fetch_add(1, Ordering::SeqCst))?;
+        Some(Box::pin(async move { if handled == 0 { Err("not yet".into()) } else { Ok(()) } }))
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_not_about_jobs_have_a_handler() {
+    let bench = Bench::new().await;
+    let others = Others::default();
+    let worker = bench.worker.clone().with_messages(others.clone());
+    let delivery = bench.enqueue(Act::Succeed).await;
+    let batch = || {
+        let records = json!([
+            {"messageId": "m1", "body": "other things"},
+            {"messageId": "m2", "body": delivery.to_json()},
+        ]);
+        serde_json::from_value::<Batch>(json!({"Records": records})).unwrap()
+    };
+    let failed = serde_json::to_value(worker.handle(batch(), None).await).unwrap();
+    assert_eq!(failed["batchItemFailures"], json!([{"itemIdentifier": "m1"}]), "it is received again");
+    assert!(worker.handle(batch(), None).await.is_empty());
+    assert_eq!(others.0.load(Ordering::SeqCst), 2);
+    assert_eq!(bench.job(delivery).await.status, JobStatus::Success);
 }
 
 #[tokio::test]

@@ -139,7 +139,9 @@ impl Simulation {
             }
             let jitter = if number % 4 == 0 { 900 } else { 0 };
             let mut chosen = json!({"ends_at": to, "jitter_seconds": jitter});
-            match EXPRESSIONS.get(number % (EXPRESSIONS.len() + 1)) {
+            // Of many schedules, most are due once a day or less often, as those of people are.
+            let rules = if number < 50 { EXPRESSIONS.len() + 1 } else { 6 };
+            match EXPRESSIONS.get(number % rules) {
                 Some(cron) => chosen["cron"] = json!(cron),
                 None => chosen["every_seconds"] = json!(INTERVAL.as_secs()),
             }
