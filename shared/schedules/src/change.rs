@@ -70,7 +70,7 @@ impl ScheduleChange {
 }
 
 impl Schedule {
-    /// The schedule with a change by `caller`. Its due times begin at `now`, unless the change leaves it as it was. If
+    /// The schedule with a change by `caller`. Its due times begin at `now` if the change concerns them. If
     /// more than the pause is changed, the runs are the caller's from now on, with the caller's scopes.
     ///
     /// # Errors
@@ -92,15 +92,13 @@ impl Schedule {
             let requested = Pause { reason: PauseReason::Requested, detail: None, at: now };
             return Ok(next.pause(pause.unwrap_or(requested)));
         }
-        if self.paused.is_some() || next.spec != self.spec {
+        let has_other_times = !next.spec.has_times_of(&self.spec);
+        if self.paused.is_some() || has_other_times {
             next.failures = 0;
             next.next_due = next.due_after(now);
         }
         next.paused = None;
-        if next.spec != self.spec && next.next_due.is_none() {
-            return Err(Error::NeverDue);
-        }
-        Ok(next)
+        if has_other_times && next.next_due.is_none() { Err(Error::NeverDue) } else { Ok(next) }
     }
 
     fn apply(&mut self, change: ScheduleChange) {

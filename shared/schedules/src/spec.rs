@@ -119,6 +119,16 @@ impl ScheduleSpec {
         }
     }
 
+    /// Returns `true` if the due times are those of `other`.
+    pub(crate) fn has_times_of(&self, other: &Self) -> bool {
+        let Self { cron, every_seconds, time_zone, starts_at, ends_at, .. } = other;
+        self.cron == *cron
+            && self.every_seconds == *every_seconds
+            && self.time_zone == *time_zone
+            && self.starts_at == *starts_at
+            && self.ends_at == *ends_at
+    }
+
     /// Returns the first due time after `after`, within the period of the schedule. `created` begins the intervals.
     pub(crate) fn next_after(&self, created: Timestamp, after: Timestamp) -> Option<Timestamp> {
         const MILLISECOND: Duration = Duration::from_millis(1);

@@ -105,6 +105,21 @@ async fn a_change_replaces_what_it_names() {
 }
 
 #[tokio::test]
+async fn a_change_that_does_not_concern_the_times_keeps_a_due_time_that_has_come() {
+    let bench = Bench::new().await;
+    let created = bench.create(json!({"every_seconds": 60})).await.unwrap();
+    let due = created.next_due.unwrap();
+    let change_at = async |to: Value, at: Timestamp| {
+        bench.schedules.change(&bench.caller, created.id, &change(to), at).await.unwrap().next_due
+    };
+    let just_after = due + std::time::Duration::from_secs(5);
+    assert_eq!(change_at(json!({"name": "High tides", "overlap": "queue"}), just_after).await, Some(due));
+    assert_eq!(change_at(json!({"paused": false}), just_after).await, Some(due), "it is active");
+    let begun_again = change_at(json!({"every_seconds": 120}), just_after).await;
+    assert_eq!(begun_again, Some(due + std::time::Duration::from_secs(60)));
+}
+
+#[tokio::test]
 async fn a_schedule_that_is_never_due_or_not_allowed_is_refused() {
     let bench = Bench::new().await;
     for (more, expected) in [
