@@ -1,6 +1,9 @@
 //! Sends the messages that changes of the `main` table call for: the second half of the outbox. The first
-//! half is an attribute of a row. Where the deployment sends traces, the end of a run enqueues the job that does it.
+//! half is an attribute of a row. It also tells webhooks of changes, and where the deployment sends traces, it enqueues the
+//! job for each run that has ended.
 
+mod announce;
+mod events;
 mod traces;
 
 use std::time::Duration;
@@ -10,9 +13,11 @@ use sequent_aws::queue::{Batch, Error, Failures, Message, Sender};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
 use sequent_jobs::{Dispatch, Effects, Queue};
-use sequent_tables::Item;
+use sequent_tables::{Item, Store};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use announce::Events;
 
 pub use traces::TraceJobs;
 
@@ -148,31 +153,40 @@ impl Outbox {
     }
 }
 
-/// Sends the messages that the batch calls for, in the order of the stream within each queue, and enqueues the jobs for
-/// traces. After a failure the stream delivers the batch again from the first record that failed.
-pub async fn handle(queues: &Queues, traces: Option<&TraceJobs>, batch: &Batch) -> Failures {
+/// Sends the messages that the batch calls for, in the order of the stream within each queue, tells its events to the
+/// webhooks in `store`, and enqueues the jobs for traces. After a failure the stream delivers the batch again from the first
+/// record that failed.
+pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut outbox = Outbox::default();
+    let mut events = Events::default();
     for (index, record) in batch.records.iter().enumerate() {
         match images(record) {
-            Ok(Some((old, new))) => outbox.add(index, old.as_ref(), &new, now),
+            Ok(Some((old, new))) => {
+                outbox.add(index, old.as_ref(), &new, now);
+                if let Some((tenant, event)) = events::of_change(old.as_ref(), &new) {
+                    events.add(index, tenant, event);
+                }
+            }
             Ok(None) => {}
             Err(error) => outbox.bury(index, record, &error),
         }
     }
     let mut failures = Failures::default();
-    let unsent = outbox.send(queues).await;
+    // Neither waits for the other: a webhook must not delay the messages of runs.
+    let (unsent, told) = tokio::join!(outbox.send(queues), events.tell(store, now));
     let untraced = match traces {
         Some(traces) => Box::pin(traces.enqueue(&outbox.ended, now)).await,
         None => None,
     };
-    if let Some(index) = [unsent, untraced].into_iter().flatten().min() {
+    if let Some(index) = [unsent, told.untold, untraced].into_iter().flatten().min() {
         failures.add(&batch.records[index]);
     }
     let Outbox { runs, jobs, exports, dead_jobs, dead_records, .. } = outbox;
     let [runs, jobs, exports, dead_jobs, dead_records] =
         [runs, jobs, exports, dead_jobs, dead_records].map(|queue| queue.messages.len());
-    if runs + jobs + exports + dead_jobs + dead_records > 0 {
+    let deliveries = told.deliveries;
+    if runs + jobs + exports + dead_jobs + dead_records + deliveries > 0 {
         tracing::info!(
             records = batch.records.len(),
             runs,
@@ -180,6 +194,7 @@ pub async fn handle(queues: &Queues, traces: Option<&TraceJobs>, batch: &Batch) 
             exports,
             dead_jobs,
             dead_records,
+            deliveries,
             "queued messages"
         );
     }

@@ -17,13 +17,11 @@ async fn main() -> Result<(), Error> {
         dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
         dead_records: Sender::from_env(&sdk, "FANOUT_DEAD_LETTERS_URL")?,
     };
-    let traces = match TraceEndpoint::from_env()? {
-        Some(_) => Some(TraceJobs::new(Store::from_env(&sdk)?)),
-        None => None,
-    };
+    let store = &Store::from_env(&sdk)?;
+    let traces = TraceEndpoint::from_env()?.map(|_| TraceJobs::new(store.clone()));
     let traces = traces.as_ref();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        Ok::<Failures, Error>(Box::pin(handle(queues, traces, &event.payload)).await)
+        Ok::<Failures, Error>(Box::pin(handle(queues, store, traces, &event.payload)).await)
     }))
     .await
 }

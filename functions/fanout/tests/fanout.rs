@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 use sequent_aws::queue::{Batch, Sender, testing};
+use sequent_core::{Timestamp, UserId, WebhookId};
 use sequent_fanout_function::{Queues, TraceJobs, handle};
-use sequent_tables::testing as tables;
+use sequent_identity::Vault;
+use sequent_tables::{CursorKey, Store, testing as tables};
+use sequent_tool::Guard;
+use sequent_webhooks::{DeliveryQuery, EventType, NewWebhook, Webhooks};
 use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -51,7 +55,10 @@ async fn a_change_sends_the_messages_that_it_calls_for() {
     ];
     for (name, expected) in cases {
         let (sender, received) = testing::queue().await;
-        assert!(handle(&all_to(&sender), None, &golden(name)).await.is_empty(), "{name}");
+        assert!(
+            handle(&all_to(&sender), &tables::store().await, None, &golden(name)).await.is_empty(),
+            "{name}"
+        );
         assert_eq!(runs(&received.messages()), expected, "{name}");
         assert_eq!(received.groups(), vec![Some(TENANT.to_owned()); expected.len()], "{name}");
     }
@@ -62,13 +69,14 @@ async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
     let batch = golden("batch");
     received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
-    let failures = serde_json::to_value(handle(&all_to(&sender), None, &batch).await).unwrap();
+    let failures =
+        serde_json::to_value(handle(&all_to(&sender), &tables::store().await, None, &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": child }] }));
 
     received.take_all();
     let rest = Batch { records: batch.records[2..].to_vec() };
-    assert!(handle(&all_to(&sender), None, &rest).await.is_empty());
+    assert!(handle(&all_to(&sender), &tables::store().await, None, &rest).await.is_empty());
     let all = runs(&received.messages());
     assert!([RUN, CHILD].iter().all(|run| all.iter().any(|sent| sent == run)), "{all:?}");
 }
@@ -78,9 +86,13 @@ async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() 
     let sender = testing::unreachable_queue().await;
     let quiet = golden("nothing-to-do");
     let busy = golden("run-queued");
-    assert!(handle(&all_to(&sender), None, &quiet).await.is_empty(), "nothing to send, nothing to fail");
+    assert!(
+        handle(&all_to(&sender), &tables::store().await, None, &quiet).await.is_empty(),
+        "nothing to send, nothing to fail"
+    );
     let both = Batch { records: [quiet.records, busy.records].concat() };
-    let failures = serde_json::to_value(handle(&all_to(&sender), None, &both).await).unwrap();
+    let failures =
+        serde_json::to_value(handle(&all_to(&sender), &tables::store().await, None, &both).await).unwrap();
     let last = sequence(both.records.last().unwrap());
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
 }
@@ -92,7 +104,7 @@ async fn a_record_that_can_never_be_sent_becomes_a_dead_letter_and_delays_no_oth
     let queues = Queues { dead_records, ..all_to(&sender) };
     let mut batch = golden("batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
-    assert!(handle(&queues, None, &batch).await.is_empty(), "the stream goes on");
+    assert!(handle(&queues, &tables::store().await, None, &batch).await.is_empty(), "the stream goes on");
     assert_eq!(runs(&received.messages()), [RUN, CHILD, RUN]);
     let [letter] = &dead.messages()[..] else { panic!("{:?}", dead.messages()) };
     let letter: Value = serde_json::from_str(letter).unwrap();
@@ -107,7 +119,7 @@ async fn a_dead_letter_has_only_characters_that_a_queue_accepts() {
     let failed = batch.records.iter_mut().find(failed).expect("a failed job");
     failed["dynamodb"]["NewImage"]["error"]["M"]["message"]["S"] = json!("\u{1b}[31mred\u{0}");
     let all = batch.records.len();
-    assert!(handle(&all_to(&sender), None, &batch).await.is_empty());
+    assert!(handle(&all_to(&sender), &tables::store().await, None, &batch).await.is_empty());
     assert!(received.messages().len() >= 4, "{all} records, {:?}", received.messages());
 }
 
@@ -124,7 +136,7 @@ async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_que
     let [runs_queue, jobs, dead_jobs, exports, dead_records] =
         [0, 1, 2, 3, 4].map(|at: usize| senders[at].clone());
     let queues = Queues { runs: runs_queue, jobs, exports, dead_jobs, dead_records };
-    assert!(handle(&queues, None, &batch).await.is_empty());
+    assert!(handle(&queues, &tables::store().await, None, &batch).await.is_empty());
     let job =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"});
     let sent = |at: usize| -> Vec<Value> {
@@ -147,7 +159,7 @@ async fn where_traces_are_sent_the_end_of_a_run_enqueues_one_job() {
     let store = tables::store().await;
     let traces = TraceJobs::new(store.clone());
     for name in ["run-queued", "nothing-to-do", "child-ended", "nothing-to-do"] {
-        let failures = handle(&all_to(&sender), Some(&traces), &golden(name)).await;
+        let failures = handle(&all_to(&sender), &store, Some(&traces), &golden(name)).await;
         assert!(failures.is_empty(), "{name}");
     }
     // A run that ended, and a child that did. A child that had ended before is none.
@@ -164,8 +176,106 @@ async fn a_job_that_cannot_be_stored_fails_its_record_and_no_message_is_held_up(
     let queued = golden("run-queued");
     let ended = golden("child-ended");
     let batch = Batch { records: [queued.records, ended.records].concat() };
-    let failures = serde_json::to_value(handle(&all_to(&sender), Some(&traces), &batch).await).unwrap();
+    let failures =
+        serde_json::to_value(handle(&all_to(&sender), &tables::store().await, Some(&traces), &batch).await)
+            .unwrap();
     let last = sequence(batch.records.last().unwrap());
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
     assert_eq!(runs(&received.messages()), [RUN, RUN]);
+}
+
+/// Creates a webhook of the tenant in the golden events that wants every event.
+async fn webhook(store: &Store) -> (Webhooks, WebhookId) {
+    let vault = Vault::fixed(&r#"{"seed": "a seed for tests"}"#.into()).unwrap();
+    let webhooks = Webhooks::new(store.clone(), vault, Guard::default());
+    use EventType::{
+        ArtifactCreated, CreditsLow, JobFailed, RunFailed, RunFinished, RunInterrupted, RunStarted,
+    };
+    let events = [RunStarted, RunFinished, RunFailed, RunInterrupted, ArtifactCreated, JobFailed, CreditsLow];
+    let new = NewWebhook {
+        url: "https://example.com/".to_owned(),
+        description: None,
+        events: events.into(),
+        enabled: true,
+    };
+    let created = webhooks.create(TENANT.parse().unwrap(), UserId::new(), new, Timestamp::now()).await;
+    let id = created.unwrap().0.id;
+    (webhooks, id)
+}
+
+/// Returns the types of the events that were told to the webhook, and their data.
+async fn told(webhooks: &Webhooks, webhook: WebhookId) -> Vec<(String, Value)> {
+    let tenant = TENANT.parse().unwrap();
+    let cursors = CursorKey::new("a key of cursors".into());
+    let page = webhooks.deliveries(tenant, webhook, DeliveryQuery::default(), &cursors).await.unwrap();
+    let mut all = Vec::new();
+    for delivery in page.items {
+        let details = webhooks.delivery(tenant, webhook, delivery.id).await.unwrap();
+        all.push((delivery.event_type.to_string(), details.payload["data"].clone()));
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_change_is_told_once_to_the_webhooks_of_its_tenant() {
+    let run = |status: &str, error: Value, questions: Value| {
+        json!({"run_id": RUN, "project_id": "prj_01K9Z3TB6W1X2Y3Z4A5B6C7D8E",
+            "user_id": "usr_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", "agent_id": null, "agent_version": null,
+            "status": status, "error_code": error, "questions": questions})
+    };
+    let artifact = json!({"artifact_id": "art_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", "entity_type": "report",
+        "media_type": "text/markdown", "size": 1200, "run_id": RUN, "job_id": null, "user_id": null});
+    let question = json!(["int_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"]);
+    for (case, expected) in [
+        ("run-started", Some(("run.started", run("running", Value::Null, json!([]))))),
+        ("run-started-at-once", Some(("run.started", run("running", Value::Null, json!([]))))),
+        ("run-interrupted", Some(("run.interrupted", run("interrupted", Value::Null, question)))),
+        ("run-finished", Some(("run.finished", run("success", Value::Null, json!([]))))),
+        ("run-failed", Some(("run.failed", run("error", json!("budget_exhausted"), json!([]))))),
+        ("artifact-created", Some(("artifact.created", artifact))),
+        ("credits-low", Some(("credits.low", json!({"balance": 100})))),
+        // A child: its parent tells.
+        ("child-ended", None),
+        ("run-queued", None),
+    ] {
+        let (sender, received) = testing::queue().await;
+        let store = tables::store().await;
+        let (webhooks, id) = webhook(&store).await;
+        for _ in 0..2 {
+            assert!(handle(&all_to(&sender), &store, None, &golden(case)).await.is_empty(), "{case}");
+        }
+        let expected: Vec<(String, Value)> =
+            expected.into_iter().map(|(event, data)| (event.to_owned(), data)).collect();
+        assert_eq!(told(&webhooks, id).await, expected, "{case}");
+        let is_message = |text: &String| text.contains("deliver");
+        assert!(
+            !received.messages().iter().any(is_message),
+            "the job of the delivery comes through the stream"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_failure_of_a_job_is_told_and_a_cancellation_is_not() {
+    let (sender, _received) = testing::queue().await;
+    let store = tables::store().await;
+    let (webhooks, id) = webhook(&store).await;
+    assert!(handle(&all_to(&sender), &store, None, &golden("jobs")).await.is_empty());
+    let told = told(&webhooks, id).await;
+    let failures: Vec<&Value> =
+        told.iter().filter(|(event, _)| event == "job.failed").map(|(_, data)| &data["error_code"]).collect();
+    assert_eq!(failures, ["poison"], "{told:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_written_fails_the_first_record_with_an_event() {
+    let (sender, received) = testing::queue().await;
+    let store = tables::unreachable_store().await;
+    let queued = golden("run-queued");
+    let ended = golden("run-finished");
+    let batch = Batch { records: [queued.records, ended.records].concat() };
+    let failures = serde_json::to_value(handle(&all_to(&sender), &store, None, &batch).await).unwrap();
+    let last = sequence(batch.records.last().unwrap());
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
+    assert_eq!(runs(&received.messages()), [RUN], "no message waits for a webhook");
 }

@@ -17,6 +17,7 @@ use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_runlog::Settings;
 use sequent_traces::{Collector, ExportTrace};
+use sequent_webhooks::DeliverWebhook;
 
 pub use schedules::DueSchedules;
 
@@ -31,6 +32,7 @@ pub struct JobDependencies {
     pub payments: Option<Payments>,
     pub ses: Option<Ses>,
     pub collector: Option<Collector>,
+    pub webhooks: DeliverWebhook,
     pub settings: Settings,
 }
 
@@ -38,7 +40,7 @@ pub struct JobDependencies {
 /// list it here.
 #[must_use]
 pub fn registry(dependencies: JobDependencies) -> Registry {
-    let JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, settings } =
+    let JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, webhooks, settings } =
         dependencies;
     let namer = Namer::new(models.clone(), prompts.clone());
     Registry::new()
@@ -53,6 +55,7 @@ pub fn registry(dependencies: JobDependencies) -> Registry {
         .with(DeleteAccount::new(artifacts))
         .with(SendMail::new(ses))
         .with(ExportTrace::new(collector))
+        .with(webhooks)
         .with(RebuildProjections)
         .with(RebuildStatistics)
         .with(SettleRun)

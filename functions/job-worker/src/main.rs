@@ -5,6 +5,7 @@ use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore};
 use sequent_definitions::ServicePrompts;
+use sequent_identity::Vault;
 use sequent_job_worker_function::{DueSchedules, JobDependencies, registry};
 use sequent_jobs::Worker;
 use sequent_mail::Ses;
@@ -13,7 +14,9 @@ use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_schedules::{RunLauncher, ScheduleWorker, Schedules};
 use sequent_tables::{SecretTable, Store};
+use sequent_tool::Guard;
 use sequent_traces::{Collector, TraceEndpoint};
+use sequent_webhooks::{DeliverWebhook, WebhookClient};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -39,7 +42,9 @@ async fn main() -> Result<(), Error> {
     let schedules = ScheduleWorker::new(Schedules::new(store.clone()), RunLauncher::new(starter));
     let prompts = ServicePrompts::new(store).of_deployment(&secrets);
     let ses = Ses::from_env(&sdk);
-    let kinds = JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, settings };
+    let webhooks = DeliverWebhook::new(WebhookClient::new(Guard::from_env()?), Vault::from_env(&sdk)?);
+    let kinds =
+        JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, webhooks, settings };
     let worker = Worker::new(registry(kinds), storage, settings).with_messages(DueSchedules(schedules));
     sequent_aws::queue::serve(worker).await
 }

@@ -1,7 +1,11 @@
 //! Artifact rows, and the rules for their descriptions.
 
-use sequent_core::{ArtifactId, JobId, RunId, Timestamp, UserId};
-use sequent_tables::key::ListedBy;
+use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp, UserId};
+use sequent_tables::{
+    Error as TableError, Row,
+    attributes::QUEUED_AT,
+    key::{self, ListedBy},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Content, Digest};
@@ -77,6 +81,12 @@ pub struct InvalidDescription {
     pub field: &'static str,
     /// The rule that the value breaks: "must ...".
     pub rule: String,
+}
+
+/// The row of a new artifact. The mark of the outbox is there for webhooks.
+pub(crate) fn new_row(tenant: TenantId, artifact: &Artifact) -> Result<Row, TableError> {
+    let row = Row::new(&key::artifact(tenant, artifact.id), artifact)?;
+    Ok(row.set(QUEUED_AT, artifact.created_at.millis()))
 }
 
 impl Description {

@@ -10,7 +10,7 @@ use sequent_tables::{
 
 use crate::{
     Artifact, Bucket, Content, Description, Error, Link, Origin,
-    artifact::is_name,
+    artifact::{is_name, new_row},
     object::{refer_to, release, retry_while_deleting},
 };
 
@@ -106,7 +106,7 @@ impl Artifacts {
     /// gone; or an error of the table.
     pub(crate) async fn record(&self, tenant: TenantId, artifact: &Artifact) -> Result<Artifact, Error> {
         let mut record = Transaction::new()
-            .write(Write::insert(Row::new(&key::artifact(tenant, artifact.id), artifact)?))
+            .write(Write::insert(new_row(tenant, artifact)?))
             .label(ARTIFACT)
             .write(refer_to(tenant, &artifact.sha256))
             .label(OBJECT);

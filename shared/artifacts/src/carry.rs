@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use sequent_core::{RunId, TenantId};
-use sequent_tables::{Row, Write, key};
+use sequent_tables::Write;
 
 use crate::{
     Artifact, Artifacts, Content, Error,
+    artifact::new_row,
     artifacts::list_rows,
     object::{refer_to, retry_while_deleting},
 };
@@ -34,7 +35,7 @@ pub fn rows_with_run(
     let mut writes = Vec::new();
     for artifact in artifacts {
         let artifact = Artifact { run_id: Some(run), ..artifact.clone() };
-        writes.push(Write::insert(Row::new(&key::artifact(tenant, artifact.id), &artifact)?));
+        writes.push(Write::insert(new_row(tenant, &artifact)?));
         writes.push(refer_to(tenant, &artifact.sha256).into());
         writes.extend(list_rows(tenant, &artifact)?.into_iter().map(Write::put));
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sequent_core::{ArtifactId, TenantId, Timestamp};
 use sequent_jobs::{Done, LeftArtifact};
-use sequent_tables::{Row, Transaction, Write, key};
+use sequent_tables::{Transaction, Write};
 
 use crate::{
-    Artifact, Artifacts, Content, Description, Error, Origin, artifacts::list_rows, object::refer_to,
+    Artifact, Artifacts, Content, Description, Error, Origin, artifact::new_row, artifacts::list_rows,
+    object::refer_to,
 };
 
 impl Artifacts {
@@ -34,7 +35,7 @@ impl Artifacts {
 }
 
 fn done(tenant: TenantId, artifact: &Artifact) -> Result<Done, Error> {
-    let row = Row::new(&key::artifact(tenant, artifact.id), artifact)?;
+    let row = new_row(tenant, artifact)?;
     let rows = list_rows(tenant, artifact)?;
     let reference = refer_to(tenant, &artifact.sha256);
     let writes = move |writes: Transaction| {

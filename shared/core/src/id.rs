@@ -150,6 +150,14 @@ ids! {
     PostingId, "pst", "posting";
     /// Credits that were granted together.
     GrantId, "grt", "grant";
+    /// An address that events are sent to.
+    WebhookId, "whk", "webhook";
+    /// A fact that webhooks tell.
+    EventId, "evt", "event";
+    /// The delivery of an event to a webhook.
+    DeliveryId, "dlv", "delivery";
+    /// An address at which other systems start runs.
+    HookId, "hok", "hook";
     /// One HTTP request. The client or the pipeline creates the id.
     RequestId, "req", "request";
 }

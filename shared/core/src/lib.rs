@@ -17,8 +17,9 @@ mod time;
 
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
 pub use id::{
-    AgentId, ApiKeyId, ArtifactId, DatasetId, EntityId, GrantId, InterruptId, InvitationId, JobId, MessageId,
-    NoteId, PostingId, ProjectId, RequestId, RunId, ScheduleId, SessionId, TenantId, ToolCallId, UserId,
+    AgentId, ApiKeyId, ArtifactId, DatasetId, DeliveryId, EntityId, EventId, GrantId, HookId, InterruptId,
+    InvitationId, JobId, MessageId, NoteId, PostingId, ProjectId, RequestId, RunId, ScheduleId, SessionId,
+    TenantId, ToolCallId, UserId, WebhookId,
 };
 pub use money::{MicroCredits, MicroUsd};
 pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};

@@ -91,6 +91,10 @@ pub enum Scope {
     ArtifactsRead,
     /// Upload and delete artifacts, and have runs save them.
     ArtifactsWrite,
+    /// Read webhooks, their deliveries, and hooks.
+    WebhooksRead,
+    /// Create, change and delete webhooks and hooks, and send deliveries again.
+    WebhooksWrite,
     /// Manage sessions and API keys.
     Account,
     /// Approve tool calls in the place of a person. Only a key that was expressly made for this has it.
@@ -99,7 +103,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
@@ -115,6 +119,8 @@ impl Scope {
         Self::EvaluationsWrite,
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::Account,
         Self::Approvals,
     ];
@@ -138,6 +144,8 @@ impl Scope {
             Self::EvaluationsWrite => "evaluations:write",
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
             Self::Account => "account",
             Self::Approvals => "approvals",
         }

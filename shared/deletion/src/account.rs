@@ -74,6 +74,8 @@ impl ClosedAccount<'_> {
         delete_credentials(self.store(), self.tenant, self.user).await?;
         // Before the conversations: the start of a scheduled run requires the row of its schedule.
         self.store().empty(key::schedules(self.tenant)).await?;
+        // Without webhooks, no event of the deletion adds another delivery and its job.
+        self.store().empty(key::webhooks(self.tenant)).await?;
         self.erase_conversations().await?;
         self.erase_artifacts().await?;
         self.erase_jobs().await?;

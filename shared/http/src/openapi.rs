@@ -54,7 +54,7 @@ pub(crate) fn credentials() -> Vec<SecurityRequirement> {
 }
 
 /// The groups of operations, in the order of the document.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("auth", "Accounts, sessions and API keys."),
     ("chat", "Messages that are answered in a stream, and streams that are resumed."),
     ("projects", "Conversations and their messages."),
@@ -69,6 +69,7 @@ const TAGS: [(&str, &str); 12] = [
         "mcp",
         "The Model Context Protocol: this deployment as a server, and servers whose tools the agent may use.",
     ),
+    ("webhooks", "Addresses that events are sent to, and what became of each delivery."),
     ("meta", "The health of the deployment, this document and the catalogue of errors."),
 ];
 

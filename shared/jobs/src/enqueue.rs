@@ -1,5 +1,6 @@
 //! Enqueuing: inserting a job's row, together with the row that claims its key.
 
+use sequent_aws::queue::Message;
 use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_tables::{Label, Retry, Row, Store, Transaction, Write, attributes::QUEUED_AT, key};
 use serde::{Deserialize, Serialize};
@@ -121,12 +122,24 @@ impl NewJob {
         self.rows_of(&self.job(now), now)
     }
 
+    /// As [`rows`](Self::rows), for a job that must not begin before `at`.
+    ///
+    /// # Panics
+    /// Never: a job serialises to a map.
+    #[must_use]
+    pub fn rows_at(&self, at: Timestamp, now: Timestamp) -> Vec<Row> {
+        self.rows_of(&Job { not_before: Some(at), ..self.job(now) }, now)
+    }
+
     fn rows_of(&self, job: &Job, now: Timestamp) -> Vec<Row> {
         let row = Row::new(&key::job(self.tenant, self.id), job).expect("a job is a map");
         let job = match job.not_before {
             // Without the mark of the outbox: a message can be delayed by minutes only.
-            Some(at) => row.gsi2(key::active_job(self.id, at)),
-            None => row.set(QUEUED_AT, now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE))),
+            Some(at) if at.since(now) > Message::LONGEST_DELAY => row.gsi2(key::active_job(self.id, at)),
+            later => {
+                let due = later.unwrap_or(now).max(now) + scaled(GRACE);
+                row.set(QUEUED_AT, now.millis()).gsi2(key::active_job(self.id, due))
+            }
         };
         let claim = self.job_key.as_ref().map(|text| {
             let key = key::job_key(self.tenant, &self.job_type, text);
@@ -160,7 +173,8 @@ pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Enqu
     insert(store, new, new.job(now), &[]).await
 }
 
-/// As [`enqueue`], for a job that must not begin before `at`. The sweep delivers it then, which takes a minute.
+/// As [`enqueue`], for a job that must not begin before `at`. If that is more than 15 minutes away, the sweep delivers it then,
+/// which takes a minute.
 ///
 /// # Errors
 /// Returns an error if the table fails.

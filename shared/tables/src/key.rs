@@ -13,6 +13,7 @@ mod job;
 pub mod lookup;
 mod memory;
 mod schedule;
+mod webhook;
 
 use std::{
     fmt::{Display, Write},
@@ -57,7 +58,13 @@ pub use memory::{memories, memory, parse_memory};
 
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
-    listed_artifact, object, object_path, parse_object, storage, upload,
+    listed_artifact, object, object_path, parse_artifact, parse_object, storage, upload,
+};
+
+pub use webhook::{
+    DeliveryList, after_deliveries, before_deliveries, hook, hooks, parse_delivery, parse_due,
+    parse_webhook_event, queued_delivery, webhook, webhook_delivery, webhook_event, webhook_failure,
+    webhooks,
 };
 
 pub use schedule::{
@@ -250,10 +257,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, datasets, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request, and the
-/// audit trail.
+/// agents, datasets, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request,
+/// deliveries of webhooks, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 27] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 31] {
     [
         "mcp-servers",
         "tools",
@@ -281,6 +288,10 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 27] {
         "idempotency#POST /api/datasets",
         "idempotency#POST /api/datasets/{id}/items",
         "idempotency#POST /api/prompts/{name}/versions",
+        "webhook-queue",
+        "webhook-failures",
+        "webhook-deliveries",
+        "webhook-events",
         "audit",
     ]
     .map(|list| Partition::table(format!("{tenant}#{list}")))
@@ -342,7 +353,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use sequent_core::{
-        AgentId, ArtifactId, DatasetId, EntityId, JobId, PostingId, ProjectId, RunId, ScheduleId,
+        AgentId, ArtifactId, DatasetId, DeliveryId, EntityId, EventId, HookId, JobId, PostingId, ProjectId,
+        RunId, ScheduleId, WebhookId,
     };
 
     proptest! {
@@ -379,6 +391,13 @@ mod tests {
                 dataset(ten, DatasetId::from_bits(other)),
                 dataset_item(ten, DatasetId::from_bits(other), 7), dataset_settings(ten),
                 memory(ten, AgentId::from_bits(other), UserId::from_bits(other)),
+                webhook(ten, WebhookId::from_bits(other)), hook(ten, HookId::from_bits(other)),
+                webhook_event(ten, EventId::from_bits(other)),
+                webhook_delivery(ten, WebhookId::from_bits(other), DeliveryId::from_bits(bits)),
+                webhook_failure(ten, WebhookId::from_bits(other), DeliveryId::from_bits(bits)),
+                queued_delivery(
+                    ten, WebhookId::from_bits(other), Timestamp::from_millis(7), DeliveryId::from_bits(bits),
+                ),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {

@@ -221,6 +221,8 @@ async fn the_user_of_a_bearer_token_is_returned() {
         "evaluations:write",
         "artifacts:read",
         "artifacts:write",
+        "webhooks:read",
+        "webhooks:write",
         "account",
         "approvals"
       ]
@@ -255,6 +257,8 @@ async fn the_user_of_a_cookie_is_returned() {
         "evaluations:write",
         "artifacts:read",
         "artifacts:write",
+        "webhooks:read",
+        "webhooks:write",
         "account",
         "approvals"
       ]

@@ -26,6 +26,7 @@ pub(crate) fn generated() -> String {
         sequent_schedules_function::openapi(),
         sequent_evaluations_function::openapi(),
         sequent_artifacts_function::openapi(),
+        sequent_webhooks_function::openapi(),
         sequent_meta_function::openapi(),
     ]);
     let mut text = document.to_pretty_json().unwrap();

@@ -120,6 +120,11 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             store.clone(),
             vault.clone(),
         )))
+        .merge(sequent_webhooks_function::router(sequent_webhooks_function::App::new(
+            store.clone(),
+            vault.clone(),
+            Guard::default(),
+        )))
         .merge(sequent_artifacts_function::router(artifacts))
 }
 

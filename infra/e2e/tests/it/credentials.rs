@@ -169,7 +169,7 @@ impl Scene {
         let alices = Belongings::of(&alice).await;
         let key = json!({"name": "all", "scopes":
             ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "artifacts:read",
-            "artifacts:write", "agents:read", "agents:write", "evaluations:read", "evaluations:write", "schedules:read", "schedules:write", "tools:read", "tools:write", "account"]});
+            "artifacts:write", "agents:read", "agents:write", "evaluations:read", "evaluations:write", "schedules:read", "schedules:write", "tools:read", "tools:write", "webhooks:read", "webhooks:write", "account"]});
         let key = alice.post(Call::to("/api/auth/api-keys").body(key)).await.json();
         Self {
             csrf: csrf(&alice).await,

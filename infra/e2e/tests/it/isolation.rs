@@ -37,7 +37,7 @@ async fn resources_of_another_tenant_do_not_exist() {
 
     let key = json!({"name": "all", "scopes":
         ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "agents:read",
-            "agents:write", "evaluations:read", "evaluations:write", "schedules:read", "schedules:write", "tools:read", "tools:write", "artifacts:read", "artifacts:write", "account"]});
+            "agents:write", "evaluations:read", "evaluations:write", "schedules:read", "schedules:write", "tools:read", "tools:write", "artifacts:read", "artifacts:write", "webhooks:read", "webhooks:write", "account"]});
     let key = bob.post(Call::to("/api/auth/api-keys").body(key)).await.json();
     let by_key = vec![("x-api-key", key["key"].as_str().unwrap().to_owned())];
     let stranger = Stranger { bob: &bob, alices: alices.called_from(&bobs.home), traces: &traces };

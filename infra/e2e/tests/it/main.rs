@@ -44,3 +44,4 @@ mod till;
 mod traces;
 mod types;
 mod waits;
+mod webhooks;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A route of each function of the HTTP API that a person may read.
-const ROUTES: [&str; 10] = [
+const ROUTES: [&str; 11] = [
     "/api/auth/me",
     "/api/projects",
     "/api/runs",
@@ -24,6 +24,7 @@ const ROUTES: [&str; 10] = [
     "/api/artifacts",
     "/api/billing/credits",
     "/api/jobs",
+    "/api/webhooks",
     "/api/health",
 ];
 

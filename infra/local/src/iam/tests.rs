@@ -295,10 +295,10 @@ fn each_secret_has_the_readers_and_writers_that_need_it() {
         ("signing", "Auth Scheduler", "Auth Scheduler"),
         (
             "pipeline",
-            "Agents Artifacts Auth Billing Chat Evaluations Jobs Mcp Projects Runs",
+            "Agents Artifacts Auth Billing Chat Evaluations Jobs Mcp Projects Runs Schedules Webhooks",
             "Auth Scheduler",
         ),
-        ("sealing", "AgentWorker Agents Chat Mcp", "Agents Mcp"),
+        ("sealing", "AgentWorker Agents Chat JobWorker Mcp Webhooks", "Agents Mcp Webhooks"),
         ("preview", "Artifacts Preview", "Artifacts"),
         ("admin", "Auth Billing Jobs", ""),
         ("models", "AgentWorker Chat JobWorker Projects", ""),

@@ -353,6 +353,17 @@ codes! {
             "The tenant's limit of HTTP tools is reached.",
             "Delete a tool first.";
     }
+    Webhook {
+        WebhooksLimit = "webhooks_limit", Conflict,
+            "The tenant has as many webhooks or hooks as it may have.",
+            "Delete one first.";
+        WebhookDisabled = "webhook_disabled", Conflict,
+            "The webhook is disabled, so nothing is sent to it.",
+            "Correct the receiver, then set `enabled` to true with `PATCH /api/webhooks/{id}`.";
+        DeliveryPending = "delivery_pending", Conflict,
+            "The delivery has not ended, so it will be sent again without a request.",
+            "Wait for the time in `next_attempt_at`.";
+    }
     Service {
         RateLimited = "rate_limited", TooManyRequests,
             "The tenant or the network address sent too many requests.",

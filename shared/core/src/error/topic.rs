@@ -15,12 +15,13 @@ pub enum Topic {
     Billing,
     Mcp,
     Tool,
+    Webhook,
     Service,
 }
 
 impl Topic {
     /// Every topic, in the order of the catalogue.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Request,
         Self::Credential,
         Self::Idempotency,
@@ -32,6 +33,7 @@ impl Topic {
         Self::Billing,
         Self::Mcp,
         Self::Tool,
+        Self::Webhook,
         Self::Service,
     ];
 
@@ -50,6 +52,7 @@ impl Topic {
             Self::Billing => "Billing",
             Self::Mcp => "MCP servers",
             Self::Tool => "HTTP tools",
+            Self::Webhook => "Webhooks and hooks",
             Self::Service => "The service",
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
 use sequent_core::{
-    AgentId, ArtifactId, DatasetId, Principal, ScheduleId, Scopes, TenantId, Timestamp, UserId, Via,
+    AgentId, ArtifactId, DatasetId, DeliveryId, EventId, Principal, ScheduleId, Scopes, TenantId, Timestamp,
+    UserId, Via, WebhookId,
 };
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
@@ -31,7 +32,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 25] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -52,6 +53,11 @@ const KINDS: [&str; 20] = [
     "#memory",
     "#schedules",
     "#idempotency#POST /api/agents",
+    "#webhooks",
+    "#webhook-deliveries",
+    "#webhook-failures",
+    "#webhook-queue",
+    "#webhook-events",
 ];
 
 fn identity(bench: &Bench) -> Identity {
@@ -94,6 +100,8 @@ fn owner(of: &SignedIn) -> Principal {
 /// Fills what belongs to no conversation.
 async fn belongings(bench: &Bench) {
     let row = |key| Row::new(&key, &serde_json::json!({ "note": WORD })).unwrap();
+    let webhook = WebhookId::new();
+    let delivery = DeliveryId::new();
     for key in [
         key::mcp_server(bench.tenant, WORD),
         key::upload(bench.tenant, ArtifactId::new()),
@@ -112,6 +120,11 @@ async fn belongings(bench: &Bench) {
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
         key::memory(bench.tenant, AgentId::new(), UserId::new()),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),
+        key::webhook(bench.tenant, webhook),
+        key::webhook_delivery(bench.tenant, webhook, delivery),
+        key::webhook_failure(bench.tenant, webhook, delivery),
+        key::queued_delivery(bench.tenant, webhook, Timestamp::now(), delivery),
+        key::webhook_event(bench.tenant, EventId::new()),
     ] {
         bench.store().put(row(key)).await.unwrap();
     }

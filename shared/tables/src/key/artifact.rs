@@ -10,6 +10,12 @@ pub fn artifact(tenant: TenantId, id: ArtifactId) -> Key {
     Key::new(format!("{tenant}#artifacts"), id)
 }
 
+/// Returns the tenant of the key of an artifact, or `None` if it is another key.
+#[must_use]
+pub fn parse_artifact(key: &Key) -> Option<TenantId> {
+    key.pk.strip_suffix("#artifacts")?.parse().ok()
+}
+
 /// All artifacts of a tenant.
 #[must_use]
 pub fn artifacts(tenant: TenantId) -> Partition {

@@ -15,6 +15,12 @@ pub fn api_key(secret: &str) -> Key {
     Key::new(format!("api-key#{}", hash(&[secret.as_bytes()])), "credential")
 }
 
+/// The hook with this token.
+#[must_use]
+pub fn hook(token: &str) -> Key {
+    Key::new(format!("hook#{}", hash(&[token.as_bytes()])), "credential")
+}
+
 /// The tenant of a customer of the payment provider. The id of a customer is not a credential: it is only read from
 /// signed events and from answers of the provider.
 #[must_use]

@@ -80,6 +80,8 @@ async fn the_deprecated_path_returns_the_user() {
         "evaluations:write",
         "artifacts:read",
         "artifacts:write",
+        "webhooks:read",
+        "webhooks:write",
         "account",
         "approvals"
       ]

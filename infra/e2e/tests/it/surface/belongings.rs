@@ -39,6 +39,9 @@ pub(crate) struct Belongings {
     /// A dataset with two items.
     pub(crate) dataset: String,
     pub(crate) tenant: String,
+    /// A webhook with deliveries that have failed.
+    pub(crate) webhook: String,
+    pub(crate) delivery: String,
     /// A job that has ended.
     pub(crate) job: String,
     pub(crate) artifact: String,
@@ -72,6 +75,7 @@ pub(crate) struct Cursors {
     pub(crate) api_keys: String,
     pub(crate) audit: String,
     pub(crate) jobs: String,
+    pub(crate) deliveries: String,
     pub(crate) artifacts: String,
     pub(crate) artifacts_of_type: String,
     pub(crate) ledger: String,
@@ -121,6 +125,7 @@ impl Belongings {
         let schedule = plan(person, &word).await;
         let dataset = collect(person, &word, &run).await;
         let note = remember(person, &agent, &word).await;
+        let (webhook, delivery) = subscribe(person, &word).await;
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -131,7 +136,7 @@ impl Belongings {
         let belongings = Self {
             email: person.email.clone(),
             home: project.clone(),
-            cursors: Cursors::of(person, &project, &agent, &prompt, &dataset).await,
+            cursors: Cursors::of(person, &project, &agent, &prompt, &dataset, &webhook).await,
             project,
             run,
             live_project: of_live("x-project-id"),
@@ -149,6 +154,8 @@ impl Belongings {
             dataset,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
+            webhook,
+            delivery,
             artifact,
             upload: upload["id"].as_str().unwrap().to_owned(),
             idempotency_key: random_id("idem"),
@@ -196,6 +203,7 @@ impl Belongings {
             api_keys,
             audit,
             jobs,
+            deliveries,
             artifacts,
             artifacts_of_type,
             ledger,
@@ -220,6 +228,8 @@ impl Belongings {
             dataset: other(&self.dataset),
             tenant: other(&self.tenant),
             job: other(&self.job),
+            webhook: other(&self.webhook),
+            delivery: other(&self.delivery),
             artifact: other(&self.artifact),
             upload: other(&self.upload),
             idempotency_key: other(&self.idempotency_key),
@@ -240,6 +250,7 @@ impl Belongings {
                 api_keys: resealed(api_keys),
                 audit: resealed(audit),
                 jobs: resealed(jobs),
+                deliveries: resealed(deliveries),
                 artifacts: resealed(artifacts),
                 artifacts_of_type: resealed(artifacts_of_type),
                 ledger: resealed(ledger),
@@ -278,6 +289,8 @@ impl Belongings {
             "/api/datasets?limit=100".to_owned(),
             format!("/api/datasets/{}/items?limit=100", self.dataset),
             format!("/api/jobs/{}", self.job),
+            "/api/webhooks".to_owned(),
+            format!("/api/webhooks/{}/deliveries/{}", self.webhook, self.delivery),
             "/api/artifacts?limit=100".to_owned(),
             format!("/api/artifacts/{}", self.artifact),
             "/api/projects?limit=100".to_owned(),
@@ -322,6 +335,8 @@ impl Belongings {
             &self.dataset,
             &self.note,
             &self.artifact,
+            &self.webhook,
+            &self.delivery,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
         }
@@ -330,7 +345,14 @@ impl Belongings {
 }
 
 impl Cursors {
-    async fn of(person: &Person, project: &str, agent: &str, prompt: &str, dataset: &str) -> Self {
+    async fn of(
+        person: &Person,
+        project: &str,
+        agent: &str,
+        prompt: &str,
+        dataset: &str,
+        webhook: &str,
+    ) -> Self {
         let messages = format!("/api/projects/{project}/messages?limit=1");
         Self {
             projects: next(person, "/api/projects?limit=1").await,
@@ -349,12 +371,33 @@ impl Cursors {
             api_keys: next(person, "/api/auth/api-keys?limit=1").await,
             audit: next(person, "/api/audit?limit=1").await,
             jobs: next(person, "/api/jobs?limit=1").await,
+            deliveries: next(person, &format!("/api/webhooks/{webhook}/deliveries?limit=1")).await,
             artifacts: next(person, "/api/artifacts?limit=1").await,
             artifacts_of_type: next(person, "/api/entities?type=page&limit=1").await,
             ledger: next(person, "/api/billing/ledger?limit=1").await,
             invoices: next(person, "/api/billing/invoices?limit=1").await,
         }
     }
+}
+
+/// Creates a webhook and sends two tests to it. Then disables it, so that nothing is sent while others call, and waits until both
+/// have failed. Returns the ids of the webhook and of one delivery.
+async fn subscribe(person: &Person, word: &str) -> (String, String) {
+    let new =
+        json!({"url": format!("https://{word}.example/"), "events": ["run.failed"], "description": word});
+    let webhook = person.post(Call::to("/api/webhooks").body(new)).await.json()["id"].clone();
+    let path = format!("/api/webhooks/{}", webhook.as_str().unwrap());
+    let mut delivery = json!(null);
+    for _ in 0..2 {
+        delivery = person.post(Call::to(format!("{path}/test"))).await.json()["id"].clone();
+    }
+    let disable = Call::to(&path).body(json!({"enabled": false}));
+    person.read("PATCH", &disable, &person.bearer()).await;
+    let failed = format!("{path}/deliveries?status=failed");
+    while person.get(&failed).await["items"].as_array().unwrap().len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    (webhook.as_str().unwrap().to_owned(), delivery.as_str().unwrap().to_owned())
 }
 
 /// Announces an upload of `content`.

@@ -7,6 +7,7 @@ mod evaluations;
 mod mcp;
 mod schedules;
 mod tools;
+mod webhooks;
 
 use sequent_core::MessageId;
 use serde_json::{Value, json};
@@ -15,7 +16,9 @@ use super::{Belongings, Call, Entry, Foreign, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
     let of_runs =
-        [runs(), evaluations::evaluations(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
+        [runs(), evaluations::evaluations(), artifacts(), jobs(), billing::billing(), webhooks::webhooks()]
+            .into_iter()
+            .flatten();
     [
         accounts::accounts(),
         projects(),

@@ -1,0 +1,5 @@
+//! The `webhooks` function over Lambda events, real tables and real credentials.
+
+mod deployment;
+mod flows;
+mod golden;
