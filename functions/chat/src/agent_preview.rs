@@ -124,7 +124,7 @@ pub(crate) async fn preview_agent(
         variables: body.variables,
         model: body.model,
         output_schema: body.output_schema.map(Into::into),
-        client_tools: accept_client_tools(body.client_tools, Some(&app.engine.tools))?,
+        client_tools: accept_client_tools(body.client_tools)?,
         parameters: body.parameters,
         ..RunChoices::default()
     };

@@ -104,10 +104,10 @@ impl ChatRequest {
     }
 
     /// The choices of the request. They are taken out of it.
-    fn choices(&mut self, app: &App) -> Result<RunChoices, Problem> {
+    fn choices(&mut self) -> Result<RunChoices, Problem> {
         let client_tools = std::mem::take(&mut self.client_tools);
         Ok(RunChoices {
-            client_tools: accept_client_tools(client_tools, Some(&app.engine.tools))?,
+            client_tools: accept_client_tools(client_tools)?,
             agent: self.agent.take(),
             variables: std::mem::take(&mut self.variables),
             model: self.model.take(),
@@ -256,7 +256,7 @@ pub(crate) async fn send(
     }
     let tenant = caller.tenant;
     let idempotency = IdempotencyKey::of_run(key, tenant, "chat", "/api/chat", &body)?;
-    let setup = app.starter.set_up(&caller, body.choices(&app)?, idempotency.as_ref()).await?;
+    let setup = app.starter.set_up(&caller, body.choices()?, idempotency.as_ref()).await?;
     let Question { prompt, starter } = body.accept(&app, &caller, &setup).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;

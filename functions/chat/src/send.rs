@@ -205,7 +205,7 @@ async fn start(
         variables: body.variables,
         model: body.model,
         output_schema: body.output_schema.map(Into::into),
-        client_tools: accept_client_tools(body.client_tools, Some(&app.engine.tools))?,
+        client_tools: accept_client_tools(body.client_tools)?,
         parameters: body.parameters,
         ..RunChoices::default()
     };

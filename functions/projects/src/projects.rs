@@ -1,5 +1,7 @@
 //! Creating, reading, renaming and deleting projects.
 
+use std::collections::BTreeSet;
+
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
@@ -16,6 +18,8 @@ use crate::App;
 
 /// The name of a project that was created without one.
 const UNNAMED: &str = "New conversation";
+/// Tools whose approvals one request revokes at most.
+const MAX_REVOKED: usize = 20;
 
 /// The project to create.
 #[derive(Deserialize, ToSchema)]
@@ -35,6 +39,10 @@ pub(crate) struct ProjectChange {
     /// A run of the conversation, which the next run continues. The list of messages then ends with it.
     #[serde(default)]
     head: Option<RunId>,
+    /// Tools of `approved_tools` whose calls need an approval again. Runs that were created before are not affected.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    revoked_tools: BTreeSet<String>,
 }
 
 type ProjectList = ListResponse<Project>;
@@ -117,8 +125,8 @@ pub(crate) async fn get_project(
 
 /// Change a project.
 ///
-/// Renames it, or moves its head to another run: the branch that ends with the head is the one that is shown, and that the
-/// next message continues. A run that is being executed goes on in its own branch.
+/// Renames it, revokes approvals of tools, or moves its head to another run: the branch that ends with the head is the one that is
+/// shown, and that the next message continues. A run that is being executed goes on in its own branch.
 #[utoipa::path(
     patch,
     path = "/api/projects/{id}",
@@ -138,11 +146,16 @@ pub(crate) async fn update_project(
     Path(id): Path<ProjectId>,
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
-    if body.name.is_none() && body.head.is_none() {
-        return Err(Problem::invalid("The request changes nothing. Send a name, a head or both."));
+    if body.name.is_none() && body.head.is_none() && body.revoked_tools.is_empty() {
+        return Err(Problem::invalid("The request changes nothing. Send a name, a head or revoked tools."));
     }
+    if body.revoked_tools.len() > MAX_REVOKED || body.revoked_tools.iter().any(String::is_empty) {
+        let rule = format!("must have at most {MAX_REVOKED} items, each of them a name");
+        return Err(Problem::invalid("The approvals cannot be revoked.").at("/revoked_tools", rule));
+    }
+    let revoked: Vec<String> = body.revoked_tools.into_iter().collect();
     let projects = app.projects(&caller);
-    Ok(Json(projects.change(id, body.name.as_ref(), body.head, Timestamp::now()).await?))
+    Ok(Json(projects.change(id, body.name.as_ref(), body.head, &revoked, Timestamp::now()).await?))
 }
 
 /// Delete a conversation.

@@ -139,7 +139,7 @@ pub(crate) async fn create(
         orchestration: body.orchestration,
         deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
         tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
-        client_tools: accept_client_tools(body.client_tools, None)?,
+        client_tools: accept_client_tools(body.client_tools)?,
         output_schema: body.output_schema.map(Into::into),
         parameters: body.parameters,
         budget: body.budget,

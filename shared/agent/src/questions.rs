@@ -9,7 +9,7 @@ pub const MAX_QUESTIONS: usize = 64;
 /// Bytes of the questions that are asked together, as JSON: the event that ends the execution lists them all.
 const MAX_BYTES: usize = 90_000;
 /// Bytes of a question about a call besides the quoted arguments.
-const FRAME: usize = 600;
+const FRAME: usize = 720;
 /// Bytes of a call's arguments that a question quotes at most, as JSON. A person reads them, and every list of runs returns
 /// them.
 const MAX_QUOTE: usize = 16_000;

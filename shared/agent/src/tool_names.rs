@@ -2,7 +2,7 @@
 
 use sequent_core::{ApiError, Code, ErrorDetails};
 use sequent_event::ClientTool;
-use sequent_tool::{ClientTools, Registry, names};
+use sequent_tool::{ClientTools, names};
 
 /// A tool of the client has the name of another tool.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,16 +20,12 @@ impl ApiError for ToolNameTaken {
     }
 }
 
-/// Checks the names of a client's tools against those of the deployment, and of `deployed`, the tools that this process knows.
+/// Checks the names of a client's tools against those of the deployment.
 ///
 /// # Errors
 /// If another tool has one of the names.
-pub fn accept_client_tools(
-    tools: ClientTools,
-    deployed: Option<&Registry>,
-) -> Result<Vec<ClientTool>, ToolNameTaken> {
-    let has = |name: &str| deployed.is_some_and(|deployed| deployed.get(name).is_some());
-    let taken = tools.names().find(|name| names::is_of_deployment(name) || has(name)).map(str::to_owned);
+pub fn accept_client_tools(tools: ClientTools) -> Result<Vec<ClientTool>, ToolNameTaken> {
+    let taken = tools.names().find(|name| names::is_of_deployment(name)).map(str::to_owned);
     match taken {
         Some(taken) => Err(ToolNameTaken(taken)),
         None => Ok(tools.into()),

@@ -1,7 +1,8 @@
 //! Decides from the log how to handle a tool call. Pure, like [`next`](crate::next).
 
 use sequent_event::{
-    AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, QuestionedCall, Reason, RunJob, State, ToolCall,
+    AnswerStatus, ApprovedTool, AskedInterrupt, JobStatus, Plan, Question, QuestionedCall, Reason, RunJob,
+    State, ToolCall,
 };
 use sequent_tool::{Tool, ToolKind, ask_user, web_fetch};
 use serde_json::{Value, json};
@@ -88,7 +89,8 @@ pub(crate) fn verdict(
         ToolKind::Job(job_type) => Verdict::Job(job_type, arguments),
         _ => Verdict::Run(tool.clone(), arguments),
     };
-    if answer.is_some() {
+    let is_current = asked.is_none_or(|asked| !was_changed(tool, asked));
+    if answer.is_some() && is_current {
         return start(arguments);
     }
     if tool.is_of_client() {
@@ -103,10 +105,19 @@ pub(crate) fn verdict(
     if is_fetch && !web.knows(state, call) {
         return unknown_address(state, call, &quote);
     }
-    if needs_approval && !state.is_always_approved(&call.name) {
-        return Verdict::Ask(lasting(approval(call, &quote)));
+    if needs_approval {
+        let seen = ApprovedTool { name: call.name.clone(), definition: tool.digest() };
+        if !state.is_always_approved(&seen) {
+            return Verdict::Ask(lasting(approval(call, &quote), seen.definition));
+        }
     }
     start(arguments)
+}
+
+/// Returns `true` if the tool is not the one any more whose call the question was about.
+fn was_changed(tool: &Tool, asked: &AskedInterrupt) -> bool {
+    let call = asked.interrupt.question.call.as_ref();
+    call.and_then(|call| call.definition.as_ref()).is_some_and(|definition| *definition != tool.digest())
 }
 
 /// The model has composed the address, so a person decides. A child run cannot ask one.
@@ -199,7 +210,11 @@ fn client_call(state: &State, call: &ToolCall, arguments: Value, quote: String) 
         reason: Reason::ClientTool,
         message: format!("The client has to carry out a call of its tool `{}`.", call.name),
         tool_call_id: Some(call.id.clone()),
-        call: Some(Box::new(QuestionedCall { tool_name: call.name.clone(), arguments: Some(arguments) })),
+        call: Some(Box::new(QuestionedCall {
+            tool_name: call.name.clone(),
+            arguments: Some(arguments),
+            definition: None,
+        })),
         response_schema: declared.and_then(|tool| tool.output_schema.clone()),
         expires_at: None,
     }
@@ -207,7 +222,7 @@ fn client_call(state: &State, call: &ToolCall, arguments: Value, quote: String) 
 
 /// The name of the tool that a question is about.
 fn named(call: &ToolCall) -> Option<Box<QuestionedCall>> {
-    Some(Box::new(QuestionedCall { tool_name: call.name.clone(), arguments: None }))
+    Some(Box::new(QuestionedCall { tool_name: call.name.clone(), arguments: None, definition: None }))
 }
 
 fn approval(call: &ToolCall, quote: &str) -> Question {
@@ -229,7 +244,10 @@ fn approval(call: &ToolCall, quote: &str) -> Question {
 }
 
 /// Offers that the approval holds for all calls of the tool in the conversation. That of an address holds for the address only.
-fn lasting(mut approval: Question) -> Question {
+fn lasting(mut approval: Question, definition: String) -> Question {
+    if let Some(call) = &mut approval.call {
+        call.definition = Some(definition);
+    }
     if let Some(schema) = &mut approval.response_schema {
         let description = "The approval holds for all calls of the tool in this conversation.";
         schema["properties"]["always"] = json!({"type": "boolean", "description": description});

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{InterruptId, Principal, Scope, Timestamp, pace::scaled};
-use sequent_event::{AnswerStatus, AskedInterrupt, Body, Interrupt, InterruptAnswer, Reason, State};
+use sequent_event::{
+    AnswerStatus, ApprovedTool, AskedInterrupt, Body, Interrupt, InterruptAnswer, Reason, State,
+};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Transaction, Update, exists, key};
 
@@ -144,13 +146,13 @@ const fn decides_a_call(reason: Reason) -> bool {
 }
 
 /// The tools that the answers approve for the rest of the conversation.
-fn always_approved(after: &State, answers: &[AnswerToQuestion]) -> Vec<String> {
+fn always_approved(after: &State, answers: &[AnswerToQuestion]) -> Vec<ApprovedTool> {
     let is_new = |asked: &&AskedInterrupt| answers.iter().any(|new| new.interrupt == asked.interrupt.id);
-    after.asked.iter().filter(is_new).filter_map(AskedInterrupt::always_approved).map(str::to_owned).collect()
+    after.asked.iter().filter(is_new).filter_map(AskedInterrupt::always_approved).collect()
 }
 
 /// The row of the run after the answers, and that of its project if they hold for later runs.
-fn rows(key: LogKey, after: &State, resume_by: ResumeBy, approved: &[String]) -> TransactionRows {
+fn rows(key: LogKey, after: &State, resume_by: ResumeBy, approved: &[ApprovedTool]) -> TransactionRows {
     let open: Vec<RunQuestion> = after.open_interrupts().map(RunQuestion::from).collect();
     let now = Timestamp::now();
     let mut update = Update::of(&key::run(key.tenant, key.run)).set("interrupts", &open).when(exists());
@@ -166,9 +168,9 @@ fn rows(key: LogKey, after: &State, resume_by: ResumeBy, approved: &[String]) ->
     let project = after.project.filter(|_| !approved.is_empty());
     let project = project.map(|project| {
         let update = Update::of(&key::project(key.tenant, project)).when(exists());
-        approved
-            .iter()
-            .fold(update, |update, tool| update.set([Project::APPROVED_TOOLS, tool.as_str()], true))
+        approved.iter().fold(update, |update, tool| {
+            update.set([Project::APPROVED_TOOLS, tool.name.as_str()], &tool.definition)
+        })
     });
     Arc::new(move |transaction: Transaction| {
         let transaction = transaction.write(update.clone());

@@ -80,6 +80,9 @@ pub enum Error {
     /// The request has variables, but no agent answers it.
     #[error("there are variables and no agent")]
     VariablesWithoutAgent,
+    /// A tool of the client has the name of a tool of the tenant.
+    #[error("the tenant has a tool with the name `{0}`")]
+    ClientToolTaken(String),
     /// The agent cannot be used.
     #[error(transparent)]
     Agent(#[from] sequent_definitions::Error),
@@ -191,6 +194,13 @@ impl ApiError for Error {
             Self::TooMuchFeedback => {
                 let detail = format!("Feedback on a run is changed at most {} times.", Feedback::MAX_CHANGES);
                 ErrorDetails::new(Code::TooMuchFeedback, detail).with("max_changes", Feedback::MAX_CHANGES)
+            }
+            Self::ClientToolTaken(name) => {
+                let detail = format!(
+                    "The tenant has a tool with the name `{name}`. Give the client's tool another one."
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/client_tools", format!("must have no tool with the name `{name}`"))
             }
             Self::VariablesWithoutAgent => {
                 let detail =

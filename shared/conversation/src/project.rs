@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};
-use sequent_event::Lineage;
+use sequent_event::{ApprovedTool, Lineage};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::tree::MAX_BRANCHES;
@@ -35,10 +35,10 @@ pub struct Project {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub branches: u32,
-    /// The tools whose calls people have approved for the rest of the conversation. Not shown by the API.
-    #[serde(default, skip_serializing)]
-    #[cfg_attr(feature = "openapi", schema(ignore))]
-    pub approved_tools: BTreeMap<String, bool>,
+    /// The tools whose calls people have approved for the rest of the conversation, with the digests of the definitions that they
+    /// have approved. Absent if there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approved_tools: BTreeMap<String, String>,
     /// The project is being deleted: no run may start in it. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
@@ -63,6 +63,12 @@ pub struct ProjectNameError;
 impl Project {
     /// The attribute with the approved tools. Each is an entry of its own, so that two answers at once are both kept.
     pub(crate) const APPROVED_TOOLS: &str = "approved_tools";
+
+    /// The tools whose calls people have approved for the rest of the conversation.
+    pub(crate) fn approvals(&self) -> impl Iterator<Item = ApprovedTool> {
+        let approved = self.approved_tools.iter();
+        approved.map(|(name, definition)| ApprovedTool { name: name.clone(), definition: definition.clone() })
+    }
 
     /// Returns `true` if the conversation takes no further branch.
     pub(crate) const fn is_full(&self) -> bool {

@@ -112,7 +112,8 @@ impl<'a> Projects<'a> {
         self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
     }
 
-    /// Renames the project, and makes `head` its head, as far as they are given.
+    /// Renames the project, makes `head` its head, and revokes the approvals of tools, as far as they are given. A run that has
+    /// begun goes on with the approvals that it was created with.
     ///
     /// # Errors
     /// [`Error::ProjectNotFound`], [`Error::UnknownTurn`] if the head is not a run of the conversation, or when the table fails.
@@ -121,6 +122,7 @@ impl<'a> Projects<'a> {
         id: ProjectId,
         name: Option<&ProjectName>,
         head: Option<RunId>,
+        revoked: &[String],
         now: Timestamp,
     ) -> Result<Project, Error> {
         let mut update = match head {
@@ -130,7 +132,10 @@ impl<'a> Projects<'a> {
         if let Some(name) = name {
             update = update.set("name", name);
         }
-        let update = update.set("updated_at", now).when(exists()).when(is_kept());
+        let revoking = revoked
+            .iter()
+            .fold(update, |update, tool| update.remove([Project::APPROVED_TOOLS, tool.as_str()]));
+        let update = revoking.set("updated_at", now).when(exists()).when(is_kept());
         self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
     }
 

@@ -18,8 +18,9 @@ use sequent_memory::Memory;
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
-    Retry,
+    Key, PageRequest, Retry,
     idempotency::{self, Effect, Record},
+    key,
 };
 use tokio::{
     sync::mpsc::{self, Receiver},
@@ -106,18 +107,33 @@ impl RunStarter {
     ///
     /// # Errors
     /// [`Error::Agent`] if there is no such agent, or its instructions cannot be rendered with these variables,
-    /// [`Error::VariablesWithoutAgent`], [`Error::Scope`] if the caller may not create the document that the run delivers.
+    /// [`Error::VariablesWithoutAgent`], [`Error::ClientToolTaken`], [`Error::Scope`] if the caller may not create the document that
+    /// the run delivers.
     pub async fn set_up(
         &self,
         caller: &Principal,
         choices: RunChoices,
         key: Option<&idempotency::Request>,
     ) -> Result<RunSetup, Error> {
-        let memory = Memory::new(self.runs.tables().clone());
-        match choices.complete(&self.agents, &memory, caller).await {
+        match self.complete(choices, caller).await {
             Err(_) if self.replay(key).await?.is_some() => Ok(RunSetup::default()),
             setup => setup,
         }
+    }
+
+    async fn complete(&self, choices: RunChoices, caller: &Principal) -> Result<RunSetup, Error> {
+        let memory = Memory::new(self.runs.tables().clone());
+        let setup = choices.complete(&self.agents, &memory, caller).await?;
+        let declared = &setup.options.client_tools;
+        if !declared.is_empty() {
+            let request = PageRequest::new(key::http_tools(caller.tenant));
+            let tools = self.runs.tables().page_items(&request).await?.items;
+            let names: Vec<Key> = tools.iter().filter_map(Key::of_item).collect();
+            if let Some(taken) = declared.iter().find(|tool| names.iter().any(|key| key.sk() == tool.name)) {
+                return Err(Error::ClientToolTaken(taken.name.clone()));
+            }
+        }
+        Ok(setup)
     }
 
     /// Returns the setup of a run that works as another one did, with the same version of its agent and the same notes.

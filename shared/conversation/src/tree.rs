@@ -10,7 +10,7 @@
 use std::str::FromStr;
 
 use sequent_core::{MessageId, ProjectId, RunId, TenantId};
-use sequent_event::Lineage;
+use sequent_event::{ApprovedTool, Lineage};
 use sequent_tables::{Condition, Key, Page, PageRequest, Store, Update, attribute, key};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -96,7 +96,7 @@ impl Continues {
 pub(crate) struct Position {
     pub(crate) lineage: Lineage,
     /// The tools whose calls people have approved for the rest of the conversation.
-    pub(crate) approved_tools: Vec<String>,
+    pub(crate) approved_tools: Vec<ApprovedTool>,
     required: HeadCondition,
 }
 
@@ -123,7 +123,7 @@ impl Position {
         let project = Projects::new(store, tenant).get(project).await?;
         let at = |lineage: Lineage, required: HeadCondition| Self {
             lineage,
-            approved_tools: project.approved_tools.keys().cloned().collect(),
+            approved_tools: project.approvals().collect(),
             required,
         };
         let of_head = at(project.next, HeadCondition::Continued);

@@ -2,6 +2,7 @@
 
 use sequent_core::{ApiError, Code, ErrorDetails};
 use sequent_tables::key::DefinitionKind;
+use sequent_tool::ClientTools;
 
 use crate::{Error, InvalidField, MAX_BYTES, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
 
@@ -54,6 +55,22 @@ impl ApiError for Error {
                      runs refer to them. No more can be stored."
                 );
                 ErrorDetails::new(Code::StorageLimitReached, detail).with("max_bytes", MAX_BYTES)
+            }
+            Self::ClientToolTaken(name) => {
+                let detail = format!(
+                    "The agent has a tool with the name `{name}`. Give the client's tool another one."
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/client_tools", format!("must have no tool with the name `{name}`"))
+            }
+            Self::TooManyClientTools => {
+                let rule = format!(
+                    "and those of the agent must have at most {} tools and {} bytes together",
+                    ClientTools::MAX,
+                    ClientTools::MAX_BYTES
+                );
+                ErrorDetails::new(Code::ValidationFailed, "There are too many tools of the client.")
+                    .at("/client_tools", rule)
             }
             Self::Variables(fields) => {
                 // A model that asks an agent reads the text alone.

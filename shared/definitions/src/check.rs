@@ -5,6 +5,7 @@ mod templates;
 use std::collections::BTreeSet;
 
 use sequent_core::ArtifactId;
+use sequent_tool::names;
 use serde::Serialize;
 use url::Url;
 
@@ -81,6 +82,7 @@ pub(crate) fn check(definition: &AgentDefinition) -> Result<(), Error> {
     check_variables(definition, &mut findings);
     findings.count(definition.fallbacks.len(), MAX_FALLBACKS, "/definition/fallbacks");
     check_tools(definition.tools.as_deref().unwrap_or_default(), &mut findings);
+    check_client_tools(definition, &mut findings);
     let has_both = definition.deliverable_type.is_some() && definition.output_schema.is_some();
     findings.require(
         !has_both,
@@ -149,6 +151,15 @@ fn check_tools(tools: &[AgentTool], findings: &mut Findings) {
             (1..=64).contains(&tool.name.len()) && tool.name.bytes().all(|byte| byte.is_ascii_graphic());
         findings.require(is_name, at.as_str(), "must have 1 to 64 visible ASCII characters");
         findings.require(names.insert(&tool.name), at, "is listed twice");
+    }
+}
+
+fn check_client_tools(definition: &AgentDefinition, findings: &mut Findings) {
+    for name in definition.client_tools.names() {
+        let at = "/definition/client_tools";
+        let rule = |whose: &str| format!("must have no tool with the name `{name}`, which is {whose}");
+        findings.require(!names::is_of_deployment(name), at, rule("a tool of the deployment"));
+        findings.require(!definition.names_tool(name), at, rule("one of `tools`"));
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use sequent_documents::DocumentKind;
 use sequent_event::{Budget, Orchestration};
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tool::{OutputSchema, ToolPolicy};
+#[cfg(feature = "openapi")]
+use sequent_tool::ClientToolDeclaration;
+use sequent_tool::{ClientTools, OutputSchema, ToolPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,6 +48,9 @@ pub struct AgentDefinition {
     /// The tools that the model may call. All tools of the tenant if it is null.
     #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub tools: Option<Vec<AgentTool>>,
+    /// The tools that the client of a run carries out, beside those that a request declares. A child run has none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ClientToolDeclaration>, max_items = 32))]
+    pub client_tools: ClientTools,
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are carried out
     /// one by one.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(direct|plan)$", example = "direct"))]

@@ -49,6 +49,12 @@ pub enum Error {
     /// The tenant's definitions have as many bytes as they may have, those of deleted ones included.
     #[error("the definitions have {MAX_BYTES} bytes")]
     TooManyBytes,
+    /// The request declares a tool of the client with the name of a tool of the agent.
+    #[error("the agent has a tool with the name `{0}`")]
+    ClientToolTaken(String),
+    /// The request and the agent together have more tools of the client than a run may have.
+    #[error("the agent and the request have too many tools of the client")]
+    TooManyClientTools,
     /// Values of variables are not allowed.
     #[error("{} variables are not allowed", .0.len())]
     Variables(Vec<InvalidField>),

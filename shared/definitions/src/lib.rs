@@ -23,6 +23,7 @@ mod api_error;
 mod cache;
 mod check;
 mod choose;
+mod client_tools;
 mod default_agent;
 mod definition;
 mod difference;

@@ -15,8 +15,8 @@ pub use parts::{
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    AnswerText, Artifact, CancelReason, Citation, Compaction, Configuration, Event, GivenFeedback, Interrupt,
-    Job, Plan, RunOutcome, RunStage, Seq, Totals,
+    AnswerText, ApprovedTool, Artifact, CancelReason, Citation, Compaction, Configuration, Event,
+    GivenFeedback, Interrupt, Job, Plan, RunOutcome, RunStage, Seq, Totals,
 };
 
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
@@ -164,9 +164,9 @@ impl State {
 
     /// Returns `true` if a person has approved all calls of the tool, before the run or in it.
     #[must_use]
-    pub fn is_always_approved(&self, tool: &str) -> bool {
-        self.configuration.approved_tools.iter().any(|name| name == tool)
-            || self.asked.iter().any(|asked| asked.always_approved() == Some(tool))
+    pub fn is_always_approved(&self, tool: &ApprovedTool) -> bool {
+        self.configuration.approved_tools.contains(tool)
+            || self.asked.iter().any(|asked| asked.always_approved().as_ref() == Some(tool))
     }
 
     /// Returns `true` if the message is an answer, or a part of one.

@@ -45,6 +45,19 @@ pub struct QuestionedCall {
     /// a question: the log has all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,
+    /// The digest of the definition of the tool whose calls a person can approve for the rest of the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+}
+
+/// A tool whose calls a person has approved for the rest of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
+pub struct ApprovedTool {
+    pub name: String,
+    /// The digest of its definition. Another tool under the name is not approved.
+    pub definition: String,
 }
 
 /// The reason of a question.

@@ -41,7 +41,9 @@ pub use fold::{
     AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, MeasuredRequest, OpenMessage, Phase,
     ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
-pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, QuestionedCall, Reason};
+pub use interrupt::{
+    AnswerStatus, ApprovedTool, Interrupt, InterruptAnswer, Question, QuestionedCall, Reason,
+};
 pub use lineage::Lineage;
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use replay::{Replay, copies};

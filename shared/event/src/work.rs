@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{ClientTool, Lineage, Replay, RunAgent, RunNote, RunSchedule, StepAgent};
+use crate::{ApprovedTool, ClientTool, Lineage, Replay, RunAgent, RunNote, RunSchedule, StepAgent};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Configuration {
     pub client_tools: Vec<ClientTool>,
     /// The tools whose calls people had approved for the rest of the conversation when the run was created.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub approved_tools: Vec<String>,
+    pub approved_tools: Vec<ApprovedTool>,
     /// The JSON Schema of the answer, if it has to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<Value>>,

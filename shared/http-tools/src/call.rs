@@ -41,6 +41,8 @@ impl HttpCall {
     pub(crate) fn tool(inner: &Arc<Inner>, tenant: TenantId, stored: StoredTool, longest: Duration) -> Tool {
         let HttpTool { name, description, input_schema, idempotent, policy, max_result_bytes, .. } =
             stored.tool.clone();
+        let target =
+            format!("{} {}", Method::from(stored.tool.method), String::from(stored.tool.url.clone()));
         let time = Duration::from_secs(stored.tool.timeout_seconds.into()).min(longest);
         let handler = Self { inner: Arc::clone(inner), tenant, stored, time };
         let kind = ToolKind::Runs(Arc::new(handler));
@@ -48,6 +50,7 @@ impl HttpCall {
             idempotent,
             needs_approval: policy != ToolPolicy::Always,
             timeout: time + MARGIN,
+            target,
             max_result_bytes: usize::try_from(max_result_bytes).unwrap_or(Tool::MAX_RESULT_BYTES),
             ..Tool::new(name.as_str(), description, input_schema, kind)
         }

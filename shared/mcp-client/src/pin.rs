@@ -3,11 +3,10 @@
 //! A server can change the description, the parameters and the hints of a tool at any time. Without pins, a tool that a
 //! person has accepted could become another one unnoticed.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
+use sequent_tool::definition_digest;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::definition::ToolDefinition;
 
@@ -25,12 +24,7 @@ pub(crate) struct Pins(BTreeMap<String, DefinitionDigest>);
 
 impl DefinitionDigest {
     pub(crate) fn of(tool: &ToolDefinition) -> Self {
-        let definition = canonical(tool.pinned());
-        let digest = Sha256::digest(definition.to_string().as_bytes());
-        Self(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-            text
-        }))
+        Self(definition_digest(tool.pinned()))
     }
 }
 
@@ -69,19 +63,6 @@ impl Pins {
 
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
-    }
-}
-
-/// Sorts the members of all objects, because a server may list them in any order.
-fn canonical(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let sorted: BTreeMap<String, Value> =
-                members.into_iter().map(|(name, member)| (name, canonical(member))).collect();
-            Value::Object(sorted.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(canonical).collect()),
-        other => other,
     }
 }
 

@@ -93,6 +93,8 @@ pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -
         needs_approval: server.approval.is_needed_for(remote),
         finds_addresses: server.approval.finds_addresses(remote),
         timeout: TIMEOUT,
+        // A server that is set up again under the name is another one.
+        target: format!("{} {}", server.host, server.created_at.millis()),
         ..tool
     })
 }

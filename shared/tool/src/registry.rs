@@ -8,7 +8,11 @@ use std::{
 use sequent_model::{NotOffered, ToolSpec};
 use serde_json::Value;
 
-use crate::{Error, Schema, Tool, names::is_tool_name, schema};
+use crate::{
+    Error, Schema, Tool,
+    names::{is_of_deployment, is_tool_name},
+    schema,
+};
 
 /// Tools by name, with their compiled schemas. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +37,9 @@ pub enum Invalid {
     /// Another tool has this name.
     #[error("there are two tools with the name `{0}`")]
     Twice(String),
+    /// The name of a tool of the deployment is not in the list of these names.
+    #[error("the tool name `{0}` is not in the list in shared/tool/src/names.rs: add it there")]
+    Unlisted(String),
     /// The schema of the arguments cannot be used.
     #[error("the tool `{name}` has a bad schema: {why}")]
     Schema {
@@ -89,8 +96,11 @@ impl Registry {
     /// compiling all schemas would slow every cold start, and most invocations call no tool.
     ///
     /// # Errors
-    /// If the name is not valid or not unique.
+    /// If the name is not one of [`names`](crate::names), which clients' and tenants' tools are checked against, or not unique.
     pub fn add_built_in(&mut self, tool: Tool) -> Result<(), Invalid> {
+        if !is_of_deployment(&tool.spec.name) {
+            return Err(Invalid::Unlisted(tool.spec.name));
+        }
         debug_assert_eq!(
             Schema::new(&tool.spec.parameters).err(),
             None,
@@ -316,6 +326,14 @@ mod tests {
             ]
             "#);
         });
+    }
+
+    #[test]
+    fn a_tool_of_the_deployment_must_be_in_the_list_of_names() {
+        let mut registry = Registry::default();
+        let unlisted = registry.add_built_in(tool("charge", json!({"type": "object"}))).unwrap_err();
+        assert_eq!(unlisted, Invalid::Unlisted("charge".into()));
+        registry.add_built_in(tool("save_artifact", json!({"type": "object"}))).unwrap();
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use sequent_core::Scope;
 use sequent_model::ToolSpec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Call, Error, Output};
+use crate::{Call, Error, Output, definition_digest};
 
 /// A tool. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Tool {
     pub max_result_bytes: usize,
     /// The scope that the caller of the run needs.
     pub scope: Option<Scope>,
+    /// The place outside of the deployment that its calls reach, as far as that is no secret. Empty if there is none.
+    pub target: String,
     /// The kind of the tool.
     pub kind: ToolKind,
 }
@@ -75,8 +77,17 @@ impl Tool {
             timeout: Self::TIMEOUT,
             max_result_bytes: Self::MAX_RESULT_BYTES,
             scope: None,
+            target: String::new(),
             kind,
         }
+    }
+
+    /// Returns the digest of what a person sees of the tool when they approve its calls: name, description, parameters and target.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let ToolSpec { name, description, parameters } = &self.spec;
+        let seen = json!({"name": name, "description": description, "parameters": parameters, "target": self.target});
+        definition_digest(seen)
     }
 
     /// Returns `true` if a call asks a person instead of running.

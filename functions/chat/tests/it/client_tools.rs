@@ -267,7 +267,7 @@ async fn version_5_of_the_sdk_gets_no_chunks_of_approvals() {
 #[tokio::test]
 async fn a_tool_of_the_client_must_not_have_the_name_of_another() {
     let app = app().await;
-    for name in ["ask_user", "write_plan", "wire"] {
+    for name in ["ask_user", "write_plan", "save_artifact"] {
         let tools = json!([{"name": name, "description": "Does.", "input_schema": {"type": "object"}}]);
         for request in [
             send(&json!({"message": {"content": "Hi"}, "client_tools": tools})),

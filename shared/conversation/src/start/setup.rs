@@ -60,7 +60,7 @@ impl RunChoices {
         let chosen =
             agents.choose(caller.tenant, self.agent.as_ref(), &self.variables, &surroundings).await?;
         let mut setup = match chosen {
-            Some(agent) => self.with_agent(agent),
+            Some(agent) => self.declaring(&agent.definition)?.with_agent(agent),
             None if self.variables.is_empty() => self.without_agent(),
             None => return Err(Error::VariablesWithoutAgent),
         };
@@ -72,6 +72,12 @@ impl RunChoices {
             setup.options.notes = memory.notes(of).await?.into_iter().map(RunNote::from).collect();
         }
         Ok(setup)
+    }
+
+    /// Adds the tools of the client that the agent has.
+    fn declaring(mut self, definition: &AgentDefinition) -> Result<Self, Error> {
+        self.client_tools = definition.with_client_tools(self.client_tools)?;
+        Ok(self)
     }
 
     fn without_agent(self) -> RunSetup {

@@ -67,8 +67,10 @@ async fn a_conversation_takes_no_more_branches_than_can_be_read() {
     let another = NewRun { continues: Continues::Beside(asked.run), ..conversation.asking() };
     let refused = create(&conversation.runs, &another, TurnRequest::Wait).await;
     assert!(matches!(refused, Err(Error::TooManyBranches)), "{refused:?}");
-    let refused =
-        conversation.projects().change(conversation.project, None, Some(asked.run), Timestamp::now()).await;
+    let refused = conversation
+        .projects()
+        .change(conversation.project, None, Some(asked.run), &[], Timestamp::now())
+        .await;
     assert!(matches!(refused, Err(Error::TooManyBranches)), "{refused:?}");
     create(&conversation.runs, &conversation.asking(), TurnRequest::Wait).await.expect("the branch goes on");
     // As after a rollback: another run may continue the head.

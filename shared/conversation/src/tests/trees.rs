@@ -172,7 +172,8 @@ impl Bench {
     async fn move_head(&mut self) {
         let Some(run) = self.any_kept() else { return };
         let Conversation { project, .. } = self.conversation;
-        let moved = self.conversation.projects().change(project, None, Some(run), Timestamp::now()).await;
+        let moved =
+            self.conversation.projects().change(project, None, Some(run), &[], Timestamp::now()).await;
         assert_eq!(moved.unwrap().head, Some(run));
         self.head = Some(run);
     }
@@ -293,7 +294,7 @@ impl Bench {
         let project = self.conversation.project;
         let other = self.any_kept().unwrap();
         for run in [other, head] {
-            let moved = self.conversation.projects().change(project, None, Some(run), Timestamp::now());
+            let moved = self.conversation.projects().change(project, None, Some(run), &[], Timestamp::now());
             moved.await.unwrap();
         }
     }

@@ -3,7 +3,8 @@
 use sequent_core::{MessageId, RunId};
 
 use crate::{
-    AnswerStatus, Interrupt, InterruptAnswer, Job, JobEnd, Question, Reason, RunOutcome, UserContent,
+    AnswerStatus, ApprovedTool, Interrupt, InterruptAnswer, Job, JobEnd, Question, QuestionedCall, Reason,
+    RunOutcome, UserContent,
 };
 
 /// The phase of a run.
@@ -67,7 +68,7 @@ pub struct AskedInterrupt {
 impl AskedInterrupt {
     /// Returns the tool whose calls were approved for the rest of the conversation, if the question offered that.
     #[must_use]
-    pub fn always_approved(&self) -> Option<&str> {
+    pub fn always_approved(&self) -> Option<ApprovedTool> {
         let Question { reason: Reason::Approval, call, response_schema, .. } = &self.interrupt.question
         else {
             return None;
@@ -77,7 +78,9 @@ impl AskedInterrupt {
         let answer = self.answer.as_ref().filter(|answer| answer.status == AnswerStatus::Resolved)?;
         let payload = answer.payload.as_ref()?;
         let is_given = payload["approved"] == true && payload["always"] == true;
-        (is_offered && is_given).then_some(call.as_ref()?.tool_name.as_str())
+        let QuestionedCall { tool_name, definition, .. } = &**call.as_ref()?;
+        let approved = ApprovedTool { name: tool_name.clone(), definition: definition.clone()? };
+        (is_offered && is_given).then_some(approved)
     }
 }
 

@@ -223,6 +223,7 @@ async fn versions_are_listed_added_and_read() {
         "fallbacks": [],
         "parameters": {},
         "tools": null,
+        "client_tools": [],
         "orchestration": "direct",
         "deliverable_type": null,
         "output_schema": null,

@@ -44,8 +44,8 @@ fn projects() -> Vec<Entry> {
                 .concat()
         }),
         entry("GET /api/projects/{id}", "id", |of| each_project(of, "")),
-        entry("PATCH /api/projects/{id}", "id name head", |of| {
-            let body = json!({"name": "theirs", "head": of.run});
+        entry("PATCH /api/projects/{id}", "id name head revoked_tools", |of| {
+            let body = json!({"name": "theirs", "head": of.run, "revoked_tools": ["refund"]});
             each_project(of, "").into_iter().map(|call| call.body(body.clone())).collect()
         }),
         entry("DELETE /api/projects/{id}", "id", |of| each_project(of, "")),

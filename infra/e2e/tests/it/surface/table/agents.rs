@@ -12,8 +12,8 @@ macro_rules! with_definition {
             $others,
             " definition description persona display_name picture manner instructions prompts variables type default required",
             " model fallbacks parameters temperature top_p max_output_tokens stop reasoning_effort seed tools name policy",
-            " orchestration deliverable_type output_schema budget max_steps max_tokens max_cost_micro_usd max_seconds history",
-            " turns memory max_notes starters change"
+            " client_tools input_schema expires_in_seconds orchestration deliverable_type output_schema budget max_steps max_tokens",
+            " max_cost_micro_usd max_seconds history turns memory max_notes starters change"
         )
     };
 }
