@@ -1,7 +1,6 @@
 //! The HTTP client of deliveries: guarded, bounded in time, and without redirects.
 
 use std::{
-    error::Error as _,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -127,15 +126,7 @@ impl WebhookClient {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        // An error means that the program has chosen a provider already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = self
-            .guard
-            .configure(Client::builder())
-            .user_agent(concat!("sequent-webhooks/", env!("CARGO_PKG_VERSION")))
-            // No pool: the connections of a frozen process are dead when it resumes.
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let client = self.guard.client(concat!("sequent-webhooks/", env!("CARGO_PKG_VERSION"))).build()?;
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -176,12 +167,8 @@ fn refusal(status: StatusCode) -> Option<String> {
 
 /// Returns the reason for which there is no answer. It does not reveal the addresses of a name.
 fn reason(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        if let Some(refusal) = source.downcast_ref::<Refusal>() {
-            return sentence(refusal);
-        }
-        cause = source.source();
+    if let Some(refusal) = Refusal::in_error(error) {
+        return sentence(refusal);
     }
     if error.is_connect() {
         "The receiver could not be connected to, or its certificate is not valid.".to_owned()
