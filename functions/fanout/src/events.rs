@@ -7,6 +7,7 @@ use sequent_artifacts::Artifact;
 use sequent_conversation::{Run, RunStatus};
 use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{Job, JobFailure, JobStatus};
+use sequent_schedules::Schedule;
 use sequent_tables::{Item, Key, attribute_of, decode, key};
 use sequent_webhooks::{DeliverWebhook, EventType, WebhookEvent, announced};
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ pub(crate) fn of_change(old: Option<&Item>, new: &Item) -> Option<(TenantId, Web
     }
     if let Some(tenant) = key::parse_artifact(&key) {
         return Some((tenant, of_artifact(old, new)?));
+    }
+    if let Some((tenant, _)) = key::parse_schedule(&key) {
+        return Some((tenant, of_schedule(old, new)?));
     }
     announced(new).filter(|_| old.is_none())
 }
@@ -82,6 +86,23 @@ fn of_job(old: Option<&Item>, new: &Item) -> Option<WebhookEvent> {
     });
     let at = job.completed_at.unwrap_or(job.created_at);
     Some(WebhookEvent::new(EventType::JobFailed, at, format!("{} {}", job.id, job.redrives), data))
+}
+
+/// The event of a schedule that has missed due times since it was written before.
+fn of_schedule(old: Option<&Item>, new: &Item) -> Option<WebhookEvent> {
+    let before: Schedule = decode(old?.clone()).ok()?;
+    let after: Schedule = decode(new.clone()).ok()?;
+    let missed = after.counts.missed.checked_sub(before.counts.missed).filter(|missed| *missed > 0)?;
+    let kept = after.last_missed.len();
+    let due = &after.last_missed[kept.saturating_sub(usize::try_from(missed).unwrap_or(kept))..];
+    let data = json!({ "schedule_id": after.id, "missed": missed, "due_at": due });
+    let at = *due.last()?;
+    Some(WebhookEvent::new(
+        EventType::ScheduleMissed,
+        at,
+        format!("{} {}", after.id, after.counts.missed),
+        data,
+    ))
 }
 
 /// The event of an artifact that was stored.

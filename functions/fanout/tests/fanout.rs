@@ -190,8 +190,18 @@ async fn webhook(store: &Store) -> (Webhooks, WebhookId) {
     let webhooks = Webhooks::new(store.clone(), vault, Guard::default());
     use EventType::{
         ArtifactCreated, CreditsLow, JobFailed, RunFailed, RunFinished, RunInterrupted, RunStarted,
+        ScheduleMissed,
     };
-    let events = [RunStarted, RunFinished, RunFailed, RunInterrupted, ArtifactCreated, JobFailed, CreditsLow];
+    let events = [
+        RunStarted,
+        RunFinished,
+        RunFailed,
+        RunInterrupted,
+        ArtifactCreated,
+        JobFailed,
+        CreditsLow,
+        ScheduleMissed,
+    ];
     let new = NewWebhook {
         url: "https://example.com/".to_owned(),
         description: None,
@@ -225,6 +235,8 @@ async fn a_change_is_told_once_to_the_webhooks_of_its_tenant() {
     };
     let artifact = json!({"artifact_id": "art_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", "entity_type": "report",
         "media_type": "text/markdown", "size": 1200, "run_id": RUN, "job_id": null, "user_id": null});
+    let schedule = json!({"schedule_id": "sch_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", "missed": 2,
+        "due_at": ["2025-11-14T08:00:00Z", "2025-11-14T09:00:00Z"]});
     let question = json!(["int_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"]);
     for (case, expected) in [
         ("run-started", Some(("run.started", run("running", Value::Null, json!([]))))),
@@ -233,6 +245,7 @@ async fn a_change_is_told_once_to_the_webhooks_of_its_tenant() {
         ("run-finished", Some(("run.finished", run("success", Value::Null, json!([]))))),
         ("run-failed", Some(("run.failed", run("error", json!("budget_exhausted"), json!([]))))),
         ("artifact-created", Some(("artifact.created", artifact))),
+        ("schedule-missed", Some(("schedule.missed", schedule))),
         ("credits-low", Some(("credits.low", json!({"balance": 100})))),
         // A child: its parent tells.
         ("child-ended", None),

@@ -2,7 +2,8 @@
 
 use sequent_core::{Principal, ScheduleId, Scope, TenantId, Timestamp};
 use sequent_tables::{
-    CursorKey, Label, Page, PageRequest, Retry, Store, Transaction, Update, Write, attribute, exists, key,
+    CursorKey, Label, Page, PageRequest, Retry, Store, Transaction, Update, Write, attribute,
+    attributes::QUEUED_AT, exists, key,
 };
 
 use crate::{Error, OverlapPolicy, Schedule, ScheduleChange, ScheduleSpec};
@@ -140,7 +141,14 @@ pub(crate) fn replacement(
     before: &Schedule,
     after: &Schedule,
 ) -> Result<Write, sequent_tables::Error> {
-    Ok(Write::put(after.row(tenant)?).when(attribute("revision").equals(before.revision)))
+    let row = after.row(tenant)?;
+    let missed = after.last_missed.last().filter(|_| after.counts.missed > before.counts.missed);
+    let row = match missed {
+        // Has the stream of the table carry the row to the function that tells webhooks.
+        Some(due) => row.set(QUEUED_AT, due.millis()),
+        None => row,
+    };
+    Ok(Write::put(row).when(attribute("revision").equals(before.revision)))
 }
 
 /// Checks that the caller may have runs cancelled, if the schedule does so.

@@ -32,10 +32,10 @@ pub enum EventType {
     /// A job has failed for good.
     #[serde(rename = "job.failed")]
     JobFailed,
-    /// A time of a schedule passed without a run.
+    /// Due times of a schedule passed without a run.
     #[serde(rename = "schedule.missed")]
     ScheduleMissed,
-    /// The balance of the tenant has become low.
+    /// The balance of the tenant has become low. No such event is sent yet.
     #[serde(rename = "credits.low")]
     CreditsLow,
     /// A test that a caller asked for. Each webhook receives its own.

@@ -217,6 +217,9 @@ async fn a_suspended_or_closed_account_pauses_its_schedules() {
     bench.store.write(Update::of(&address).set("suspended_at", bench.start)).await.unwrap();
     let schedule = bench.work(suspended, 1).await;
     assert_eq!((schedule.paused.unwrap().reason, schedule.counts.missed), (PauseReason::UserDisabled, 1));
+    let row = key::schedule(bench.caller.tenant, suspended);
+    let row = bench.store.get_item(&row).await.unwrap().unwrap();
+    assert!(row.contains_key("queued_at"), "the stream carries the row, so that webhooks are told");
     bench.sign_up().await;
     let closed = bench.hourly(json!({})).await;
     bench.store.delete(&address).await.unwrap();
