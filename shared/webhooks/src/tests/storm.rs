@@ -78,9 +78,9 @@ impl Subscriber {
         let stored = self.bench.stored(self.webhook.id).await;
         let Some((turn, at)) = self.bench.turn(&stored) else { return };
         let killed = Duration::from_millis(fastrand::u64(1..60));
+        let until = now + Duration::from_secs(9);
         let working = async {
-            while at <= now && turn.step(now, now + Duration::from_secs(9)).await.unwrap() == TurnStep::Next {
-            }
+            while at <= now && turn.step(now, until).await.is_ok_and(|step| step == TurnStep::Next) {}
         };
         let _ = timeout(killed, working).await;
     }
