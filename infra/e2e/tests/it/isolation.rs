@@ -62,9 +62,14 @@ async fn resources_of_another_tenant_do_not_exist() {
     the_owner_is_served(&alice, &alices, &entries).await;
 }
 
-/// Checks that the owner's calls succeed. Otherwise a malformed call would look like a refusal.
+/// Checks that the owner's calls succeed. Otherwise a malformed call would look like a refusal. Deletions come last, and those
+/// of parts before those of the whole.
 async fn the_owner_is_served(alice: &Person, alices: &Belongings, entries: &[Entry]) {
-    for entry in entries {
+    let mut ordered: Vec<&Entry> = entries.iter().collect();
+    ordered.sort_by_key(|entry| {
+        (entry.method() == "DELETE", std::cmp::Reverse(entry.route.matches('/').count()))
+    });
+    for entry in ordered {
         for call in (entry.calls)(alices) {
             if matches!(call.foreign, Foreign::Same | Foreign::Taken) {
                 continue;

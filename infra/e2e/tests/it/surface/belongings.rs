@@ -17,6 +17,8 @@ pub(crate) struct Belongings {
     /// A project with an ended run.
     pub(crate) project: String,
     pub(crate) run: String,
+    /// The message with the answer of the run.
+    pub(crate) answer: String,
     /// A project with a run that stays live for the whole test.
     pub(crate) live_project: String,
     pub(crate) live_run: String,
@@ -123,7 +125,8 @@ impl Belongings {
         }
         let (agent, agent_name, prompt) = define(person, &word).await;
         let schedule = plan(person, &word).await;
-        let dataset = collect(person, &word, &run).await;
+        let answer = rate(person, &word, &run).await;
+        let dataset = collect(person, &word).await;
         let note = remember(person, &agent, &word).await;
         let (webhook, delivery) = subscribe(person, &word).await;
         let artifact = keep(person, &word).await;
@@ -139,6 +142,7 @@ impl Belongings {
             cursors: Cursors::of(person, &project, &agent, &prompt, &dataset, &webhook).await,
             project,
             run,
+            answer,
             live_project: of_live("x-project-id"),
             live_run: of_live("x-run-id"),
             chat,
@@ -213,6 +217,7 @@ impl Belongings {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
             project: other(&self.project),
             run: other(&self.run),
+            answer: other(&self.answer),
             live_project: other(&self.live_project),
             live_run: other(&self.live_run),
             chat: other(&self.chat),
@@ -443,9 +448,8 @@ async fn plan(person: &Person, word: &str) -> String {
     schedule.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// Rates the run and its answer, and creates two datasets of two items each, so that there are second pages. Returns the last
-/// dataset.
-async fn collect(person: &Person, word: &str, run: &str) -> String {
+/// Rates the run and its answer, so that there is a second page. Returns the answer.
+async fn rate(person: &Person, word: &str, run: &str) -> String {
     let shown = person.get(&format!("/api/runs/{run}/events?limit=100")).await;
     let events = shown["events"].as_array().unwrap();
     let started = events.iter().find(|event| event["type"] == "TEXT_MESSAGE_START").unwrap();
@@ -455,6 +459,11 @@ async fn collect(person: &Person, word: &str, run: &str) -> String {
         let rated = person.read("PUT", &rate, &person.bearer()).await;
         assert!(rated.status.is_success(), "{rated:?}");
     }
+    answer.to_owned()
+}
+
+/// Creates two datasets of two items each, so that there are second pages. Returns the last one.
+async fn collect(person: &Person, word: &str) -> String {
     let mut dataset = json!(null);
     for _ in 0..2 {
         let items = json!({"given": [{"input": word}, {"input": word, "expected": word}]});

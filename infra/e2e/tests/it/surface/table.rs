@@ -209,11 +209,10 @@ fn runs() -> Vec<Entry> {
         }),
         entry("DELETE /api/runs/{id}/feedback", "id", |of| each_run(of, "/feedback")),
         entry("PUT /api/runs/{id}/messages/{message}/feedback", "id message thumb scores comment", |of| {
-            let path = format!("/messages/{}/feedback", MessageId::new());
-            each_run(of, &path).into_iter().map(|call| call.body(json!({"thumb": "up"}))).collect()
+            vec![answer_feedback(of).body(json!({"thumb": "up"}))]
         }),
         entry("DELETE /api/runs/{id}/messages/{message}/feedback", "id message", |of| {
-            each_run(of, &format!("/messages/{}/feedback", MessageId::new()))
+            vec![answer_feedback(of)]
         }),
         entry("POST /api/runs/{id}/resume", "id answers interrupt_id status payload", |of| {
             each_run(of, "/resume").into_iter().map(|call| call.body(json!({"answers": answers()}))).collect()
@@ -386,6 +385,10 @@ fn each_job(of: &Belongings, before: &str, rest: &str) -> Vec<Call> {
 
 fn each_run(of: &Belongings, rest: &str) -> Vec<Call> {
     [&of.run, &of.live_run].map(|id| missing(format!("/api/runs/{id}{rest}"))).into()
+}
+
+fn answer_feedback(of: &Belongings) -> Call {
+    missing(format!("/api/runs/{}/messages/{}/feedback", of.run, of.answer))
 }
 
 fn each_artifact(of: &Belongings, rest: &str) -> Vec<Call> {
