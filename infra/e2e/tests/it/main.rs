@@ -44,4 +44,5 @@ mod till;
 mod traces;
 mod types;
 mod waits;
+mod walk;
 mod webhooks;
