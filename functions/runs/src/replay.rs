@@ -90,6 +90,11 @@ pub(crate) async fn replay(
     let run = app.runs_of(&caller).get_for_caller(id).await?;
     let log = LogKey { tenant: caller.tenant, run: id };
     let opening = OpeningRequest::read(app.store().storage(), log).await?;
+    if opening.options.evaluation.is_some() {
+        return Err(Problem::invalid(
+            "An evaluation is not replayed. Start another one with `POST /api/evaluations`.",
+        ));
+    }
     if body.agent.is_none() && !body.variables.is_empty() {
         let problem = Problem::invalid(
             "The run is replayed with the values that it had. Name an agent to change them.",

@@ -17,7 +17,7 @@ use sequent_event::{
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
 use sequent_tool::cut;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::{
@@ -52,7 +52,7 @@ pub(crate) async fn delegate(execution: &mut Execution<'_>, steps: &[Step]) -> R
 
 /// Reads the rows of the children that have not ended as far as the log knows. A child that is in the log but was not
 /// created has none.
-async fn rows(execution: &Execution<'_>) -> Result<Vec<Run>, Error> {
+pub(crate) async fn rows(execution: &Execution<'_>) -> Result<Vec<Run>, Error> {
     let live: Vec<RunId> = execution.state.live_children().map(|child| child.run).collect();
     Runs::new(execution.engine.store(), execution.key.tenant).get_many(&live).await
 }
@@ -94,11 +94,16 @@ async fn start(execution: &mut Execution<'_>, steps: &[Step], rows: &[Run]) -> R
 }
 
 /// The event that ends a child which was not created, because the agent of its step is not there any more.
-fn without_agent(subagent_run_id: RunId, error: &AgentError) -> Body {
+pub(crate) fn without_agent(child: RunId, error: &AgentError) -> Body {
+    not_created(child, "agent_unavailable", error.details().detail.into_owned())
+}
+
+/// The event that ends a child which was not created.
+pub(crate) fn not_created(subagent_run_id: RunId, code: &str, message: String) -> Body {
     Body::SubagentError {
         subagent_run_id,
-        message: error.details().detail.into_owned(),
-        code: "agent_unavailable".to_owned(),
+        message,
+        code: code.to_owned(),
         usage: Totals::default(),
         usage_may_grow: false,
     }
@@ -125,7 +130,7 @@ async fn child_run(
     let state = &execution.state;
     let budget = execution.engine.bounds.share(state, shares, Timestamp::now());
     let RunSetup { model, options, .. } = match step.agent.as_deref() {
-        Some(agent) => setup_of(execution, agent, budget).await?,
+        Some(agent) => setup_of(execution, agent, Map::new(), budget).await?,
         None => RunSetup { options: options_of(state, budget), ..RunSetup::default() },
     };
     let task = state.prompts.first().map(|prompt| prompt.content.text());
@@ -151,6 +156,7 @@ fn options_of(state: &State, budget: Budget) -> RunOptions {
         deliverable_type: None,
         client_tools: Vec::new(),
         output_schema: None,
+        evaluation: None,
         budget: budget.into(),
         schedule: None,
         ..RunOptions::from(configuration)
@@ -159,9 +165,10 @@ fn options_of(state: &State, budget: Budget) -> RunOptions {
 
 /// The setup of a child that works as another agent: with its model, its instructions and its tools, as far as the parent may
 /// use them.
-async fn setup_of(
+pub(crate) async fn setup_of(
     execution: &Execution<'_>,
     agent: &StepAgent,
+    variables: Map<String, Value>,
     budget: Budget,
 ) -> Result<RunSetup, AgentError> {
     let own = options_of(&execution.state, budget);
@@ -169,7 +176,7 @@ async fn setup_of(
         AgentReference { agent: AgentKey::Id(agent.id), version: Selector::Version(agent.version) };
     let surroundings = Surroundings::on(Timestamp::now());
     let agents = &execution.engine.agents;
-    let chosen = agents.choose(execution.key.tenant, Some(&reference), &Map::new(), &surroundings).await?;
+    let chosen = agents.choose(execution.key.tenant, Some(&reference), &variables, &surroundings).await?;
     let chosen = chosen.ok_or(AgentError::AgentNotFound)?;
     let choices = RunChoices {
         orchestration: Some(own.orchestration),
@@ -183,7 +190,7 @@ async fn setup_of(
 }
 
 /// Appends the results of children that have ended.
-async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<(), Error> {
+pub(crate) async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<(), Error> {
     let has_ended = |child: &&Child| rows.iter().any(|row| row.id == child.run && row.has_ended());
     let ended: Vec<Child> = execution.state.live_children().filter(has_ended).cloned().collect();
     for child in ended {

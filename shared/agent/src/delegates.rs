@@ -29,9 +29,10 @@ pub(crate) async fn of_run(engine: &Engine, tenant: TenantId, state: &State) -> 
         return Ok(Vec::new());
     }
     let published = engine.agents.published(tenant).await?;
-    let usable = published
-        .into_iter()
-        .filter(|agent| can_begin(&agent.definition) && may_ask(engine, &state.configuration, agent));
+    let usable = published.into_iter().filter(|agent| {
+        let AgentDefinition { model, fallbacks, .. } = &*agent.definition;
+        can_begin(&agent.definition) && may_ask(engine, &state.configuration, model.iter().chain(fallbacks))
+    });
     Ok(usable.take(MAX_OFFERED).map(delegate).collect())
 }
 
@@ -47,14 +48,17 @@ fn can_begin(definition: &AgentDefinition) -> bool {
     definition.variables.values().all(|variable| !variable.required)
 }
 
-/// Returns `true` if the deployment and the plan of the account allow the models of the agent.
-fn may_ask(engine: &Engine, configuration: &Configuration, agent: &PublishedAgent) -> bool {
-    let AgentDefinition { model, fallbacks, .. } = &*agent.definition;
+/// Returns `true` if the deployment and the plan of the account allow the models of an agent.
+pub(crate) fn may_ask<'m>(
+    engine: &Engine,
+    configuration: &Configuration,
+    mut models: impl Iterator<Item = &'m ModelName>,
+) -> bool {
     let planned = |model: &ModelName| {
         let fits = |pattern: &String| sequent_model::matches(pattern, model.as_str());
         configuration.models.as_ref().is_none_or(|patterns| patterns.iter().any(fits))
     };
-    model.iter().chain(fallbacks).all(|model| engine.models.allows(model) && planned(model))
+    models.all(|model| engine.models.allows(model) && planned(model))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::{
     ask_model::ask_model,
     bounds::LimitReached,
     children,
+    evaluate::evaluate,
     execution::{Execution, Flow, run_error},
     jobs::{self, RunJobs},
     lost_call::record_lost_call,
@@ -164,6 +165,7 @@ impl RunLoop<'_> {
             Next::Tools => return Box::pin(tools::carry_out(execution, jobs)).await,
             Next::Ask(purpose) => return Box::pin(ask_model(execution, purpose)).await,
             Next::Delegate(steps) => return Box::pin(children::delegate(execution, &steps)).await,
+            Next::Evaluate(setup) => return Box::pin(evaluate(execution, &setup)).await,
             Next::FollowUp(requests) => return Box::pin(jobs.follow_up(execution, requests)).await,
             Next::Fail { code, message } => return Ok(Flow::End(vec![run_error(code, &message)])),
             Next::Finish => return Ok(Flow::End(vec![execution.run_finished(RunOutcome::Success)])),
@@ -199,7 +201,9 @@ impl RunLoop<'_> {
     fn limit_reached(&self) -> Option<LimitReached> {
         let Execution { engine, state, .. } = &self.execution;
         match next(state) {
-            Next::Ask(_) | Next::Delegate(_) => engine.bounds.exhausted(state, Timestamp::now()),
+            Next::Ask(_) | Next::Delegate(_) | Next::Evaluate(_) => {
+                engine.bounds.exhausted(state, Timestamp::now())
+            }
             Next::Tools | Next::FollowUp(_) if state.open_jobs().next().is_some() => {
                 engine.bounds.out_of_time(state, Timestamp::now())
             }

@@ -18,6 +18,7 @@ mod conclude;
 mod conversation;
 mod delegates;
 mod earlier;
+mod evaluate;
 mod execute;
 mod execution;
 mod fit;

@@ -7,7 +7,7 @@ use std::fmt;
 use sequent_core::ArtifactId;
 use sequent_deliverables::wanted;
 use sequent_documents::DocumentKind;
-use sequent_event::{Orchestration, Plan, State, Step, StepStatus, TranscriptEntry};
+use sequent_event::{EvaluationSetup, Orchestration, Plan, State, Step, StepStatus, TranscriptEntry};
 
 use crate::{jobs::JobRequest, output};
 
@@ -24,6 +24,8 @@ pub(crate) enum Next {
     Complete(String),
     /// Have child runs carry out these steps, or wait for the children.
     Delegate(Vec<Step>),
+    /// Have child runs answer the items of a dataset, score the answers, and end the run.
+    Evaluate(Box<EvaluationSetup>),
     /// Create the jobs that follow a document, or wait for them.
     FollowUp(Vec<JobRequest>),
     /// Announce that the website can be opened.
@@ -84,6 +86,9 @@ impl fmt::Display for Purpose {
 pub(crate) fn next(state: &State) -> Next {
     if !state.pending_tools.is_empty() {
         return Next::Tools;
+    }
+    if let Some(setup) = &state.configuration.evaluation {
+        return Next::Evaluate(setup.clone());
     }
     if state.configuration.orchestration == Orchestration::Direct || state.parent.is_some() {
         return answer(state, Purpose::Answer);

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use sequent_core::{AgentId, MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{AgentId, MessageId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, FeedbackChange, GivenFeedback, Rating, Score, State, Thumb};
 use sequent_runlog::{
     AppendError, Decision, DynamoStorage, LogKey, Storage as _, TransactionRows, Unavailable, decide,
@@ -21,7 +21,7 @@ use sequent_tables::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Project, Run, Runs, statistics, turn};
+use crate::{Error, Run, Runs, statistics, turn};
 
 const PROJECT: Label = Label::new("project");
 
@@ -275,12 +275,8 @@ async fn without_deleted(
 ) -> Result<Vec<Feedback>, Error> {
     let rated: BTreeSet<RunId> = feedback.iter().map(|given| given.run_id).collect();
     let rated: Vec<RunId> = rated.into_iter().collect();
-    let runs = Runs::new(store, tenant).get_many(&rated).await?;
-    let projects: BTreeSet<ProjectId> = runs.iter().map(|run| run.project_id).collect();
-    let keys: Vec<Key> = projects.iter().map(|project| key::project(tenant, *project)).collect();
-    let projects: Vec<Project> = store.get_many(&keys).await?;
-    let is_kept = |project: ProjectId| projects.iter().any(|kept| kept.id == project && !kept.deleting);
-    let kept: BTreeSet<RunId> = runs.iter().filter(|run| is_kept(run.project_id)).map(|run| run.id).collect();
+    let runs = Runs::new(store, tenant).get_kept(&rated).await?;
+    let kept: BTreeSet<RunId> = runs.iter().map(|run| run.id).collect();
     feedback.retain(|given| kept.contains(&given.run_id));
     Ok(feedback)
 }

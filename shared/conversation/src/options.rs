@@ -2,8 +2,8 @@
 
 use sequent_core::Scopes;
 use sequent_event::{
-    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, RunNote,
-    RunSchedule, ScopeNames,
+    Budget, ChosenParameters, ClientTool, Configuration, EvaluationSetup, Lineage, Orchestration, RunAgent,
+    RunNote, RunSchedule, ScopeNames,
 };
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,9 @@ pub struct RunOptions {
     /// The scopes of the run's caller, which tools may require. All scopes if null.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     pub scopes: Option<Scopes>,
+    /// The evaluation that the run carries out. The row of a run does not repeat it: the log has it.
+    #[serde(skip)]
+    pub evaluation: Option<Box<EvaluationSetup>>,
     /// The agent that the run was started with, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<RunAgent>,
@@ -107,6 +110,7 @@ impl From<RunOptions> for Configuration {
             requested: None,
             agent: options.agent.map(Box::new),
             notes: options.notes,
+            evaluation: options.evaluation,
             models: None,
             schedule: options.schedule,
         }
@@ -124,6 +128,7 @@ impl From<&Configuration> for RunOptions {
             parameters: configuration.parameters.as_deref().map(parameters).unwrap_or_default(),
             budget: configuration.budget.into(),
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
+            evaluation: configuration.evaluation.clone(),
             agent: configuration.agent.as_deref().cloned(),
             schedule: configuration.schedule,
             notes: configuration.notes.clone(),

@@ -195,7 +195,11 @@ impl Run {
     pub fn projected(mut self, state: &State) -> Self {
         let totals = &state.totals;
         self.status = RunStatus::of(&state.phase);
-        self.options = RunOptions { client_tools: Vec::new(), ..RunOptions::from(&state.configuration) };
+        self.options = RunOptions {
+            client_tools: Vec::new(),
+            evaluation: None,
+            ..RunOptions::from(&state.configuration)
+        };
         self.lineage = state.configuration.lineage;
         self.after = self.lineage.after;
         self.replay = state.configuration.replay.as_deref().map(|replay| (*replay).into());

@@ -38,6 +38,25 @@ impl<'a> Runs<'a> {
         Ok(self.store.get_many(&keys).await?)
     }
 
+    /// Reads the runs with these ids whose conversations are not being deleted, in no particular order.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn get_kept(self, ids: &[RunId]) -> Result<Vec<Run>, Error> {
+        let mut runs = self.get_many(ids).await?;
+        let kept = self.kept_projects(runs.iter()).await?;
+        runs.retain(|run| kept.contains(&run.project_id));
+        Ok(runs)
+    }
+
+    /// Returns the projects of the runs, without those that are being deleted.
+    async fn kept_projects(self, runs: impl Iterator<Item = &Run>) -> Result<BTreeSet<ProjectId>, Error> {
+        let projects: BTreeSet<ProjectId> = runs.map(|run| run.project_id).collect();
+        let keys: Vec<Key> = projects.iter().map(|project| key::project(self.tenant, *project)).collect();
+        let projects: Vec<Project> = self.store.get_many(&keys).await?;
+        Ok(projects.iter().filter(|project| !project.deleting).map(|project| project.id).collect())
+    }
+
     /// Reads one run for a caller. A run whose conversation is deleted counts as deleted, although its row exists until the
     /// job has come to it.
     ///
@@ -71,12 +90,7 @@ impl<'a> Runs<'a> {
     /// Removes the runs that quote a conversation which is being deleted: in their questions, or in their error.
     async fn without_deleted_texts(self, mut runs: Vec<Run>) -> Result<Vec<Run>, Error> {
         let has_text = |run: &Run| !run.interrupts.is_empty() || run.error.is_some();
-        let quoted: BTreeSet<ProjectId> =
-            runs.iter().filter(|run| has_text(run)).map(|run| run.project_id).collect();
-        let keys: Vec<Key> = quoted.iter().map(|project| key::project(self.tenant, *project)).collect();
-        let projects: Vec<Project> = self.store.get_many(&keys).await?;
-        let kept: BTreeSet<ProjectId> =
-            projects.iter().filter(|project| !project.deleting).map(|project| project.id).collect();
+        let kept = self.kept_projects(runs.iter().filter(|run| has_text(run))).await?;
         runs.retain(|run| !has_text(run) || kept.contains(&run.project_id));
         Ok(runs)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_core::{AgentId, TenantId};
-use sequent_event::RunAgent;
+use sequent_event::{RunAgent, StepAgent};
 use serde_json::{Map, Value};
 
 use crate::{AgentDefinition, AgentReference, Agents, Error, Surroundings, head::Head, variable};
@@ -20,7 +20,27 @@ pub struct ChosenAgent {
     pub instructions: String,
 }
 
+/// A version of an agent that a request names.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct NamedAgent {
+    pub agent: StepAgent,
+    pub definition: Arc<AgentDefinition>,
+}
+
 impl Agents {
+    /// Finds the version of an agent that is asked for. Its instructions are not rendered.
+    ///
+    /// # Errors
+    /// [`Error::AgentNotFound`], [`Error::LabelNotFound`], [`Error::VersionNotFound`], or when the table fails.
+    pub async fn find(&self, tenant: TenantId, reference: &AgentReference) -> Result<NamedAgent, Error> {
+        let head = self.head(tenant, &reference.agent).await?;
+        let version = reference.version.select(&head)?;
+        let id: AgentId = head.id.parse().map_err(|_| Error::AgentNotFound)?;
+        let definition = self.version(tenant, id, version).await?;
+        Ok(NamedAgent { agent: StepAgent { id, name: head.name.to_string(), version }, definition })
+    }
+
     /// Chooses the agent that is asked for, or the default agent of the tenant. Returns `None` if none is asked for and the tenant
     /// has no default agent.
     ///

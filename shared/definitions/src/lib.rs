@@ -43,7 +43,7 @@ mod variable;
 mod version;
 
 pub use agents::{Agent, AgentVersion, Agents, NewAgent};
-pub use choose::ChosenAgent;
+pub use choose::{ChosenAgent, NamedAgent};
 pub use default_agent::DefaultAgent;
 pub use definition::{
     AgentDefinition, AgentLimits, AgentTool, HistorySettings, MemorySettings, Persona, VariableKind,

@@ -22,13 +22,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Looks at such a run. Its owner meets the request at its next write, or after the call of a tool.
 const LOOKS: u32 = 240;
 
-/// The runs, the jobs and the feedback that a log names, and the agent that may have made notes.
+/// The runs, the jobs and the rows that a log names, and the agent that may have made notes.
 #[derive(Debug, Default)]
 struct Named {
     children: BTreeSet<RunId>,
     jobs: BTreeSet<JobId>,
-    /// The rows of feedback.
-    feedback: Vec<Key>,
+    /// The rows of feedback, and the row of the evaluation.
+    rows: Vec<Key>,
     noting_agent: Option<AgentId>,
 }
 
@@ -45,7 +45,7 @@ impl Eraser {
         for job in named.jobs.into_iter().chain([naming(run)]) {
             self.erase_job(job).await?;
         }
-        self.delete_rows(named.feedback).await?;
+        self.delete_rows(named.rows).await?;
         // Before the notes and the artifacts: without the run's row none is added.
         self.keep_record(key).await?;
         if let Some(agent) = named.noting_agent {
@@ -53,7 +53,7 @@ impl Eraser {
         }
         self.erase_artifacts(run).await?;
         self.erase_exports(&run.to_string()).await?;
-        // Last, because the log alone names the children, the jobs, the feedback and the agent.
+        // Last, because the log alone names the children, the jobs, the rows and the agent.
         Ok(self.storage().erase(key, &self.mark()).await?)
     }
 
@@ -155,10 +155,13 @@ impl Named {
                     agent = configured.map(|agent| NumberedAgent { agent: agent.id, version: agent.version });
                     let noting = configured.filter(|agent| agent.max_notes.is_some());
                     named.noting_agent = noting.map(|agent| agent.id);
+                    if configuration.evaluation.is_some() {
+                        named.rows.push(key::evaluation(log.tenant, log.run));
+                    }
                 }
                 Some(Body::FeedbackGiven(given)) => {
                     let row = key::feedback(log.tenant, agent, log.run, given.by, given.message_id);
-                    named.feedback.push(row);
+                    named.rows.push(row);
                 }
                 _ => {}
             }

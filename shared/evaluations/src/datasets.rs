@@ -173,8 +173,12 @@ impl<'a> Datasets<'a> {
     ///
     /// # Errors
     /// When the table fails.
-    pub async fn item(self, id: DatasetId, number: u32) -> Result<Option<DatasetItem>, Error> {
-        Ok(self.store.get(&key::dataset_item(self.tenant, id, number)).await?)
+    pub async fn item(
+        self,
+        id: DatasetId,
+        number: u32,
+    ) -> Result<Option<DatasetItem>, sequent_tables::Error> {
+        self.store.get(&key::dataset_item(self.tenant, id, number)).await
     }
 
     /// Reads a page of the items of a dataset, in order.

@@ -1,16 +1,22 @@
-//! The errors of datasets.
+//! The errors of datasets and evaluations.
 
 use sequent_core::{ApiError, Code, ErrorDetails, RunId};
 use sequent_tables::{Cancelled, InvalidCursor};
 
 use crate::{MAX_DATASETS, MAX_ITEMS, datasets::MAX_BYTES};
 
-/// An operation on a dataset failed.
+/// An operation on a dataset or an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The tenant has no such dataset.
     #[error("no such dataset")]
     DatasetNotFound,
+    /// The tenant has no such evaluation.
+    #[error("no such evaluation")]
+    EvaluationNotFound,
+    /// A new evaluation is not allowed: the JSON pointer to a member of the request, and the reason.
+    #[error("{0} {1}")]
+    NotAllowed(String, String),
     /// The tenant has as many datasets as it may have.
     #[error("the tenant has {MAX_DATASETS} datasets")]
     TooManyDatasets,
@@ -50,6 +56,13 @@ impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
         match self {
             Self::DatasetNotFound => ErrorDetails::new(Code::NotFound, "There is no dataset with this id."),
+            Self::EvaluationNotFound => {
+                ErrorDetails::new(Code::NotFound, "There is no evaluation with this id.")
+            }
+            Self::NotAllowed(at, reason) => {
+                let detail = "The evaluation is not allowed. The members of `errors` say why.";
+                ErrorDetails::new(Code::ValidationFailed, detail).at(at, reason.clone())
+            }
             Self::TooManyDatasets => {
                 let detail = format!("A tenant has at most {MAX_DATASETS} datasets. Delete one first.");
                 ErrorDetails::new(Code::DatasetsLimit, detail).with("max_datasets", MAX_DATASETS)

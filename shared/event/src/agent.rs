@@ -48,8 +48,9 @@ pub struct PromptVersion {
     pub version: u32,
 }
 
-/// The agent that carries out a step of a plan, as it was when the plan was written.
+/// The version of an agent that carries out a step of a plan, or answers or judges in an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "as in the agent of a run")]
 pub struct StepAgent {
     pub id: AgentId,

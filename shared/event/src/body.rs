@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     Artifact, CancelReason, Citation, ClaimReason, Compaction, Configuration, EncryptedValueOf, Entity,
-    FeedbackChange, InterruptAnswer, Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus,
-    Totals, Usage, UserContent,
+    EvaluatedItem, FeedbackChange, InterruptAnswer, Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage,
+    StepStatus, Totals, Usage, UserContent,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
@@ -218,6 +218,8 @@ pub enum Body {
     /// The requests from here on leave out a part of the conversation. This event is stored before the first of them is
     /// answered.
     ContextCompacted(Box<Compaction>),
+    /// An item of the evaluation that the run carries out was answered and scored.
+    ItemEvaluated(Box<EvaluatedItem>),
     /// A person has rated the run or one of its answers, or has removed the rating. The event may come after the end of the
     /// run.
     FeedbackGiven(FeedbackChange),

@@ -15,8 +15,8 @@ pub use parts::{
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    AnswerText, ApprovedTool, Artifact, CancelReason, Citation, Compaction, Configuration, Event,
-    GivenFeedback, Interrupt, Job, Plan, RunOutcome, RunStage, Seq, Totals,
+    AnswerText, ApprovedTool, Artifact, CancelReason, Citation, Compaction, Configuration, EvaluatedItem,
+    Event, GivenFeedback, Interrupt, Job, Plan, RunOutcome, RunStage, Seq, Totals,
 };
 
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
@@ -112,6 +112,8 @@ pub struct State {
     pub asked: Vec<AskedInterrupt>,
     pub children: Vec<Child>,
     pub citations: Vec<Citation>,
+    /// The items of the evaluation that are scored.
+    pub evaluated: Vec<EvaluatedItem>,
     /// The latest feedback of each person on the run and on each of its answers, also if it was removed.
     pub feedback: Vec<GivenFeedback>,
     /// The number of changes that led to `feedback`.

@@ -13,6 +13,7 @@ mod client_tool;
 mod content;
 mod context;
 mod entry;
+mod evaluation;
 mod execution;
 mod feedback;
 mod fold;
@@ -35,6 +36,7 @@ pub use client_tool::ClientTool;
 pub use content::{Attachment, DataPart, UserContent, UserPart};
 pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord, TurnPosition};
 pub use entry::{Entry, Event, Malformed, Payload};
+pub use evaluation::{EvaluatedItem, EvaluationSetup, ItemPosition, ScoredAnswer, Scorer};
 pub use execution::{CancelReason, ClaimReason, EncryptedValueOf, Role, RunOutcome, Totals, Usage};
 pub use feedback::{FeedbackChange, GivenFeedback, InvalidRating, InvalidScore, Rating, Score, Thumb};
 pub use fold::{

@@ -63,6 +63,7 @@ names! {
     MessageAbandoned => "MESSAGE_ABANDONED",
     UsageRecorded => "USAGE_RECORDED",
     ContextCompacted => "CONTEXT_COMPACTED",
+    ItemEvaluated => "ITEM_EVALUATED",
     FeedbackGiven => "FEEDBACK_GIVEN",
     OutputRejected => "OUTPUT_REJECTED",
 }

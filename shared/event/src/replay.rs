@@ -119,6 +119,7 @@ fn is_of_execution(body: &Body) -> bool {
             | Body::RunError { .. }
             | Body::CancelRequested { .. }
             | Body::FeedbackGiven(_)
+            | Body::ItemEvaluated(_)
     )
 }
 

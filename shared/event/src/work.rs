@@ -4,7 +4,9 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{ApprovedTool, ClientTool, Lineage, Replay, RunAgent, RunNote, RunSchedule, StepAgent};
+use crate::{
+    ApprovedTool, ClientTool, EvaluationSetup, Lineage, Replay, RunAgent, RunNote, RunSchedule, StepAgent,
+};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,9 @@ pub struct Configuration {
     /// The notes of the agent about the person. Requests contain them after the instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<RunNote>,
+    /// The evaluation that the run carries out, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Box<EvaluationSetup>>,
     /// The models that the plan of the account allows, if it does not allow all: names, or beginnings of names with a `*` at
     /// the end. An agent of a step may have another model than the run.
     #[serde(skip_serializing_if = "Option::is_none")]

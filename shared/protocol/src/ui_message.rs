@@ -261,6 +261,7 @@ impl Projector {
             | Body::EntityExtracted(_)
             | Body::WebsiteGenerationDone { .. }
             | Body::OutputRejected { .. }
+            | Body::ItemEvaluated(_)
             | Body::JobFinished(_)
             | Body::SubagentError { .. } => out.push(Chunk::transient(event)),
         }

@@ -42,7 +42,10 @@ pub use definition::{
     definitions, parse_version,
 };
 
-pub use evaluation::{dataset, dataset_item, dataset_item_prefix, dataset_items, dataset_settings, datasets};
+pub use evaluation::{
+    dataset, dataset_item, dataset_item_prefix, dataset_items, dataset_settings, datasets, evaluation,
+    evaluation_with_dataset, evaluations, evaluations_with_dataset,
+};
 
 pub use feedback::{
     NumberedAgent, STATISTICS_SHARDS, all_feedback, feedback, feedback_prefix, parse_score_statistics,
@@ -257,10 +260,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, datasets, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request,
+/// agents, datasets, evaluations, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request,
 /// deliveries of webhooks, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 31] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 32] {
     [
         "mcp-servers",
         "tools",
@@ -274,6 +277,7 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 31] {
         "statistics",
         "datasets",
         "dataset-items",
+        "evaluations",
         "agents",
         "agent-names",
         "agent-versions",
@@ -390,6 +394,7 @@ mod tests {
                 schedule(ten, ScheduleId::from_bits(other)), schedule_settings(ten),
                 dataset(ten, DatasetId::from_bits(other)),
                 dataset_item(ten, DatasetId::from_bits(other), 7), dataset_settings(ten),
+                evaluation(ten, RunId::from_bits(other)),
                 memory(ten, AgentId::from_bits(other), UserId::from_bits(other)),
                 webhook(ten, WebhookId::from_bits(other)), hook(ten, HookId::from_bits(other)),
                 webhook_event(ten, EventId::from_bits(other)),

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 mod deployment;
+mod evaluations;
 mod flows;
 mod golden;

@@ -117,8 +117,10 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             credits(),
         )))
         .merge(sequent_evaluations_function::router(sequent_evaluations_function::App::new(
-            store.clone(),
+            storage(),
+            settings,
             vault.clone(),
+            credits(),
         )))
         .merge(sequent_webhooks_function::router(sequent_webhooks_function::App::new(
             store.clone(),

@@ -9,6 +9,7 @@ mod bench;
 mod bills;
 mod client_tools;
 mod deliveries;
+mod evaluations;
 mod failover;
 mod http_tools;
 mod jobs;

@@ -12,7 +12,7 @@ use crate::{bench::Bench, plans::work};
 
 impl Bench {
     /// Creates an agent with the label `production`.
-    async fn publish(&self, name: &str, definition: serde_json::Value) {
+    pub(crate) async fn publish(&self, name: &str, definition: serde_json::Value) {
         let content = serde_json::from_value(definition).unwrap();
         let version = NewVersion { content, change: None, user: self.user };
         let new = NewAgent { name: name.parse().unwrap(), version };

@@ -90,6 +90,7 @@ impl RunChoices {
             parameters: self.parameters,
             budget: self.budget,
             scopes: None,
+            evaluation: None,
             agent: None,
             schedule: None,
             notes: Vec::new(),

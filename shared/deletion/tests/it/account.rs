@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
 use sequent_core::{
-    AgentId, ArtifactId, DatasetId, DeliveryId, EventId, Principal, ScheduleId, Scopes, TenantId, Timestamp,
-    UserId, Via, WebhookId,
+    AgentId, ArtifactId, DatasetId, DeliveryId, EventId, Principal, RunId, ScheduleId, Scopes, TenantId,
+    Timestamp, UserId, Via, WebhookId,
 };
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
@@ -32,7 +32,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 26] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -44,6 +44,7 @@ const KINDS: [&str; 25] = [
     "#statistics",
     "#datasets",
     "#dataset-items",
+    "#evaluations",
     "#idempotency#POST /api/datasets",
     "#agents",
     "#agent-names",
@@ -115,6 +116,7 @@ async fn belongings(bench: &Bench) {
         key::definition_settings(bench.tenant),
         key::dataset(bench.tenant, DatasetId::new()),
         key::dataset_item(bench.tenant, DatasetId::new(), 1),
+        key::evaluation(bench.tenant, RunId::new()),
         key::idempotency(bench.tenant, "POST /api/datasets", WORD),
         key::schedule(bench.tenant, ScheduleId::new()),
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),

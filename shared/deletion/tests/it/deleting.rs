@@ -27,11 +27,12 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "run=",
     "#projects",
     "#messages#",
     "#feedback",
+    "#evaluations",
     "#runs",
     "#jobs",
     "#chat-names",

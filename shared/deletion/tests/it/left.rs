@@ -9,12 +9,14 @@ use sequent_conversation::{
     create_claimed, finish, give_feedback,
 };
 use sequent_core::{
-    AgentId, ArtifactId, InterruptId, JobId, MessageId, MicroUsd, NoteId, ProjectId, RunId, Timestamp, UserId,
+    AgentId, ArtifactId, DatasetId, InterruptId, JobId, MessageId, MicroUsd, NoteId, ProjectId, RunId,
+    Timestamp, UserId,
 };
 use sequent_documents::Format;
 use sequent_event::{
-    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Rating, Reason, Role, RunAgent,
-    RunNote, RunOutcome, Step, StepStatus, Totals, Usage, UserContent, UserPart,
+    Attachment, Body, Citation, EvaluationSetup, Interrupt, Job as RunJob, Plan, Question, Rating, Reason,
+    Role, RunAgent, RunNote, RunOutcome, Scorer, Step, StepAgent, StepStatus, Totals, Usage, UserContent,
+    UserPart,
 };
 use sequent_jobs::{
     NewJob, cancel, enqueue,
@@ -70,6 +72,10 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
         parent: Some(ParentRun { run: first.run, epoch: 1 }),
         ..NewRun::new(bench.tenant, user, project, word("step"))
     };
+    let listed = serde_json::json!({ "note": WORD });
+    let listed = Row::new(&key::evaluation(bench.tenant, child.run), &listed).unwrap();
+    bench.store().put(listed).await.unwrap();
+    let child = NewRun { options: evaluating(), ..child };
     let file = put_file(bench).await;
     let first = NewRun {
         content: attaching(&file),
@@ -85,6 +91,14 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
     let [first, child, asking, waiting] = [first, child, asking, waiting].map(|new| new.run);
     Left { project, first, child, asking, waiting, file: file.id }
+}
+
+/// The options of an evaluation.
+fn evaluating() -> RunOptions {
+    let agent = StepAgent { id: AgentId::new(), name: "judged".to_owned(), version: 1 };
+    let dataset_id = DatasetId::new();
+    let setup = EvaluationSetup { dataset_id, items: 1, repetitions: 1, agent, scorers: vec![Scorer::Exact] };
+    RunOptions { evaluation: Some(Box::new(setup)), ..RunOptions::default() }
 }
 
 /// The options of a run whose agent keeps notes, and has made one in an earlier conversation.

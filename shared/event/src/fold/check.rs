@@ -77,6 +77,10 @@ impl State {
             Body::SubagentFinished { subagent_run_id, .. } | Body::SubagentError { subagent_run_id, .. } => {
                 self.live_children().any(|child| child.run == *subagent_run_id)
             }
+            Body::ItemEvaluated(new) => {
+                self.configuration.evaluation.is_some()
+                    && self.evaluated.iter().all(|evaluated| evaluated.position() != new.position())
+            }
             Body::ContextCompacted(_) => self.draft.is_none(),
             Body::StateSnapshot { .. }
             | Body::StateDelta { .. }

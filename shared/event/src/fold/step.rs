@@ -7,8 +7,8 @@ use super::{
     TextMessage, TranscriptEntry,
 };
 use crate::{
-    Body, ClaimReason, Compaction, Configuration, FeedbackChange, GivenFeedback, Interrupt, RunOutcome,
-    RunStage, Totals, Usage,
+    Body, ClaimReason, Compaction, Configuration, EvaluatedItem, FeedbackChange, GivenFeedback, Interrupt,
+    RunOutcome, RunStage, Totals, Usage,
 };
 
 impl State {
@@ -158,6 +158,7 @@ impl State {
             Body::OutputRejected { text, errors } => {
                 self.transcript.push(TranscriptEntry::Rejected { text: text.clone(), errors: errors.clone() })
             }
+            Body::ItemEvaluated(evaluated) => self.evaluated.push(EvaluatedItem::clone(evaluated)),
             Body::FeedbackGiven(change) => self.rate(change, at),
             Body::EntityExtracted(_)
             | Body::StateSnapshot { .. }
@@ -255,6 +256,7 @@ fn makes_progress(body: &Body) -> bool {
         Body::UsageRecorded(usage) => usage.is_of_response(),
         Body::ContextCompacted(_)
         | Body::ToolCallResult { .. }
+        | Body::ItemEvaluated(_)
         | Body::PlanUpdated { .. }
         | Body::PlanStepUpdated { .. }
         | Body::ClarificationAnswered(_)

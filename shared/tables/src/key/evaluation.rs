@@ -1,8 +1,8 @@
-//! Keys of datasets and their items.
+//! Keys of datasets, their items, and evaluations.
 
-use sequent_core::{DatasetId, TenantId};
+use sequent_core::{DatasetId, RunId, TenantId};
 
-use super::{Key, Partition};
+use super::{IndexKey, Key, Partition};
 
 /// The row of a dataset.
 #[must_use]
@@ -38,4 +38,28 @@ pub fn dataset_items(tenant: TenantId) -> Partition {
 #[must_use]
 pub fn dataset_settings(tenant: TenantId) -> Key {
     Key::new(format!("{tenant}#settings"), "datasets")
+}
+
+/// The row of an evaluation, which has the id of its run.
+#[must_use]
+pub fn evaluation(tenant: TenantId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#evaluations"), run)
+}
+
+/// All evaluations of a tenant.
+#[must_use]
+pub fn evaluations(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#evaluations"))
+}
+
+/// The position of an evaluation among those with its dataset (`gsi1`).
+#[must_use]
+pub fn evaluation_with_dataset(tenant: TenantId, dataset: DatasetId, run: RunId) -> IndexKey {
+    IndexKey { pk: format!("{tenant}#evaluations#{dataset}"), sk: run.to_string() }
+}
+
+/// All evaluations with a dataset (`gsi1`).
+#[must_use]
+pub fn evaluations_with_dataset(tenant: TenantId, dataset: DatasetId) -> Partition {
+    Partition { index: Some("gsi1"), pk: format!("{tenant}#evaluations#{dataset}") }
 }

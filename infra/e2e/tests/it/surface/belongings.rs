@@ -40,6 +40,8 @@ pub(crate) struct Belongings {
     pub(crate) schedule: String,
     /// A dataset with two items.
     pub(crate) dataset: String,
+    /// An evaluation with the dataset, which has ended.
+    pub(crate) evaluation: String,
     pub(crate) tenant: String,
     /// A webhook with deliveries that have failed.
     pub(crate) webhook: String,
@@ -71,6 +73,7 @@ pub(crate) struct Cursors {
     pub(crate) feedback: String,
     pub(crate) datasets: String,
     pub(crate) dataset_items: String,
+    pub(crate) evaluations: String,
     pub(crate) runs: String,
     pub(crate) my_runs: String,
     pub(crate) sessions: String,
@@ -127,6 +130,7 @@ impl Belongings {
         let schedule = plan(person, &word).await;
         let answer = rate(person, &word, &run).await;
         let dataset = collect(person, &word).await;
+        let evaluation = evaluate(person, &word, &dataset, &agent).await;
         let note = remember(person, &agent, &word).await;
         let (webhook, delivery) = subscribe(person, &word).await;
         let artifact = keep(person, &word).await;
@@ -156,6 +160,7 @@ impl Belongings {
             tool,
             schedule,
             dataset,
+            evaluation,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
             webhook,
@@ -201,6 +206,7 @@ impl Belongings {
             feedback,
             datasets,
             dataset_items,
+            evaluations,
             runs,
             my_runs,
             sessions,
@@ -231,6 +237,7 @@ impl Belongings {
             tool: random_server(),
             schedule: other(&self.schedule),
             dataset: other(&self.dataset),
+            evaluation: other(&self.evaluation),
             tenant: other(&self.tenant),
             job: other(&self.job),
             webhook: other(&self.webhook),
@@ -249,6 +256,7 @@ impl Belongings {
                 feedback: resealed(feedback),
                 datasets: resealed(datasets),
                 dataset_items: resealed(dataset_items),
+                evaluations: resealed(evaluations),
                 runs: resealed(runs),
                 my_runs: resealed(my_runs),
                 sessions: resealed(sessions),
@@ -293,6 +301,8 @@ impl Belongings {
             "/api/feedback?limit=100".to_owned(),
             "/api/datasets?limit=100".to_owned(),
             format!("/api/datasets/{}/items?limit=100", self.dataset),
+            "/api/evaluations?limit=100".to_owned(),
+            format!("/api/evaluations/{}/results?limit=100", self.evaluation),
             format!("/api/jobs/{}", self.job),
             "/api/webhooks".to_owned(),
             format!("/api/webhooks/{}/deliveries/{}", self.webhook, self.delivery),
@@ -338,6 +348,7 @@ impl Belongings {
             &self.agent,
             &self.schedule,
             &self.dataset,
+            &self.evaluation,
             &self.note,
             &self.artifact,
             &self.webhook,
@@ -370,6 +381,7 @@ impl Cursors {
             feedback: next(person, "/api/feedback?limit=1").await,
             datasets: next(person, "/api/datasets?limit=1").await,
             dataset_items: next(person, &format!("/api/datasets/{dataset}/items?limit=1")).await,
+            evaluations: next(person, "/api/evaluations?limit=1").await,
             runs: next(person, "/api/runs?limit=1").await,
             my_runs: next(person, "/api/runs?mine=true&limit=1").await,
             sessions: next(person, "/api/auth/sessions?limit=1").await,
@@ -471,6 +483,21 @@ async fn collect(person: &Person, word: &str) -> String {
         dataset = person.post(Call::to("/api/datasets").body(body)).await.json()["id"].clone();
     }
     dataset.as_str().unwrap().to_owned()
+}
+
+/// Starts two evaluations, so that there is a second page, and waits for their ends. Returns one of them.
+async fn evaluate(person: &Person, word: &str, dataset: &str, agent: &str) -> String {
+    let body =
+        json!({"name": word, "dataset_id": dataset, "agent": agent, "scorers": [{"type": "contains"}]});
+    let mut evaluation = json!(null);
+    for _ in 0..2 {
+        evaluation = person.post(Call::to("/api/evaluations").body(body.clone())).await.json()["id"].clone();
+        let path = format!("/api/evaluations/{}", evaluation.as_str().unwrap());
+        while person.get(&path).await["completed_at"].is_null() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+    evaluation.as_str().unwrap().to_owned()
 }
 
 /// Has the agent make a note about the person. Returns the id of the note.

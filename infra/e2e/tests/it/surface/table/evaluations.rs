@@ -1,4 +1,4 @@
-//! The routes of feedback lists, statistics and datasets.
+//! The routes of feedback lists, statistics, datasets and evaluations.
 
 use serde_json::json;
 
@@ -40,16 +40,43 @@ pub(super) fn evaluations() -> Vec<Entry> {
             },
         ),
         entry("DELETE /api/datasets/{id}", "id", |of| vec![dataset(of, "")]),
+        entry("GET /api/evaluations", "dataset limit cursor", |of| {
+            let cursors = &of.cursors;
+            let with_dataset = format!("/api/evaluations?dataset={}", of.dataset);
+            [list("/api/evaluations", &cursors.evaluations), list(&with_dataset, &cursors.evaluations)]
+                .concat()
+        }),
+        entry(
+            "POST /api/evaluations",
+            "Idempotency-Key dataset_id agent scorers type schema pointer criteria repetitions name budget max_steps max_tokens max_cost_micro_usd max_seconds",
+            |of| [vec![evaluate(of)], keyed(of, "/api/evaluations")].concat(),
+        ),
+        entry("GET /api/evaluations/{id}", "id", |of| vec![evaluation(of, "")]),
+        entry("GET /api/evaluations/{id}/results", "id limit cursor", |of| {
+            vec![evaluation(of, "/results"), evaluation(of, "/results?cursor=1.1")]
+        }),
     ]
 }
 
 /// Returns the creations that are repeated with an `Idempotency-Key`.
-pub(super) fn repeatable(of: &Belongings) -> [Call; 2] {
+pub(super) fn repeatable(of: &Belongings) -> [Call; 3] {
     let items = json!({"given": [{"input": "Why?"}]});
     [
         Call::to("/api/datasets").body(json!({"name": "keyed", "items": items})),
         dataset(of, "/items").body(items),
+        evaluate(of),
     ]
+}
+
+/// A request for an evaluation. An unknown dataset is found out before an unknown agent.
+fn evaluate(of: &Belongings) -> Call {
+    let scorers = json!([{"type": "exact"}]);
+    missing("/api/evaluations".to_owned())
+        .body(json!({"dataset_id": of.dataset, "agent": of.agent, "scorers": scorers}))
+}
+
+fn evaluation(of: &Belongings, rest: &str) -> Call {
+    missing(format!("/api/evaluations/{}{rest}", of.evaluation))
 }
 
 fn dataset(of: &Belongings, rest: &str) -> Call {
