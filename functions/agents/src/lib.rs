@@ -12,6 +12,7 @@ mod memory;
 mod prompt_versions;
 mod prompts;
 mod starters;
+mod tool_policies;
 mod tools;
 
 use axum::{Extension, Router, middleware::from_fn};
@@ -33,6 +34,7 @@ pub struct App {
     agents: Agents,
     memory: Memory,
     tools: HttpTools,
+    store: Store,
     /// Has the key of the cursors.
     vault: Vault,
 }
@@ -43,7 +45,7 @@ impl App {
     pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
         let tools = HttpTools::new(store.clone(), vault.clone(), guard);
         let memory = Memory::new(store.clone());
-        Self { agents: Agents::new(store), memory, tools, vault }
+        Self { agents: Agents::new(store.clone()), memory, tools, store, vault }
     }
 
     fn prompts(&self) -> &Prompts {
@@ -121,4 +123,6 @@ fn tools_routed() -> OpenApiRouter<App> {
         .routes(scoped(READ, routes!(tools::get_tool)))
         .routes(scoped(WRITE, routes!(tools::change_tool, tools::delete_tool)))
         .routes(scoped(WRITE, routes!(tools::rotate_tool_secret)))
+        .routes(scoped(READ, routes!(tool_policies::list_tool_policies)))
+        .routes(scoped(WRITE, routes!(tool_policies::change_tool_policies)))
 }

@@ -5,9 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join;
 use sequent_attachments::Files;
 use sequent_conversation::{Error, Run, closing_bodies};
 use sequent_core::{TenantId, Timestamp, pace::scaled};
+use sequent_definitions::ToolRules;
 use sequent_event::{
     Body, CancelReason, ClientTool, Configuration, Entry, RunOutcome, State, StepStatus, size::encoded_prefix,
 };
@@ -272,16 +274,27 @@ fn files(engine: &Engine, key: LogKey) -> Option<Files> {
     Some(Files::new(artifacts, key.tenant, engine.extractor.clone()))
 }
 
-/// Reads the tools that a run may call: those of the deployment and the tenant, as its agent may use them, and those of its client.
+/// Reads the tools that a run may call: those of the deployment and the tenant, as its agent and the rules of the tenant allow them,
+/// and those of its client.
 pub(crate) async fn tools_of_run(
     engine: &Engine,
     tenant: TenantId,
     configuration: &Configuration,
     role: Option<&AgentRole>,
 ) -> Result<Arc<Registry>, Error> {
-    let tools = engine.tools_of(tenant, configuration.tools.as_deref()).await?;
+    let tools = Box::pin(engine.tools_of(tenant, configuration.tools.as_deref()));
+    let (tools, rules) = join(tools, Box::pin(ToolRules::read(engine.store(), tenant))).await;
+    let tools = tools?;
     let tools = role.map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
-    Ok(with_client_tools(tools, &configuration.client_tools))
+    Ok(with_client_tools(restricted(tools, &rules?), &configuration.client_tools))
+}
+
+/// Applies the rules of the tenant.
+fn restricted(mut tools: Arc<Registry>, rules: &ToolRules) -> Arc<Registry> {
+    for rule in &rules.items {
+        Arc::make_mut(&mut tools).restrict(rule);
+    }
+    tools
 }
 
 /// Adds the tools of the client. Their names were those of no other tool when the run was started.

@@ -11,6 +11,7 @@
 mod allowance;
 mod ask_model;
 mod bounds;
+mod call_limits;
 mod candidates;
 mod children;
 mod compact;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
+    call_limits,
     execution::{Execution, Flow, StopSignal, append, at, stop_error, stop_signal},
     jobs::{self, JobRequest, RunJobs},
     questions,
@@ -49,7 +50,8 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
             execution.append(result(&id, "The call is not known.".to_owned())).await?;
             continue;
         };
-        match verdict(execution.offering(), &allowed, &web, &call) {
+        let decided = verdict(execution.offering(), &allowed, &web, &call);
+        match call_limits::within_day(execution, &call, decided).await? {
             Verdict::Run(tool, arguments) => ready.push(ReadyCall { call, tool, arguments }),
             Verdict::Answer(content) => execution.append(result(&id, content)).await?,
             Verdict::Plan(plan) => {

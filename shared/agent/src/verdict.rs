@@ -7,7 +7,7 @@ use sequent_event::{
 use sequent_tool::{Tool, ToolKind, ask_user, web_fetch};
 use serde_json::{Value, json};
 
-use crate::{offer::Offering, planning, questions, web::WebRules};
+use crate::{call_limits, offer::Offering, planning, questions, web::WebRules};
 
 /// Bytes of a job's input at most: it is part of a row, and DynamoDB allows 400 KB.
 const MAX_JOB_INPUT: usize = 200_000;
@@ -67,6 +67,9 @@ pub(crate) fn verdict(
     }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
+    if let Some(refusal) = call_limits::beyond_run(state, tool, call) {
+        return Verdict::Answer(refusal);
+    }
     // The settings of the tenant replace the handler of `web_fetch`, and not what the agent of the run demands.
     let needs_approval = tool.needs_approval;
     let is_fetch = call.name == web_fetch::NAME;

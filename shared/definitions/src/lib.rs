@@ -2,7 +2,7 @@
 //!
 //! An [`Agent`] has versions, each an [`AgentDefinition`]: persona, instructions, model, tools and limits. The instructions are a
 //! template and may include [`NamedPrompt`]s, which have versions, too. A label such as `production` names one version of an agent or
-//! a prompt, and is moved by compare-and-swap.
+//! a prompt, and is moved by compare-and-swap. [`ToolRules`] restrict the tools of all agents of a tenant.
 //!
 //! Invariants:
 //!
@@ -39,6 +39,7 @@ mod service_prompt;
 mod starters;
 mod surroundings;
 mod template;
+mod tool_rules;
 mod variable;
 mod version;
 
@@ -61,6 +62,7 @@ pub use service_prompt::ServicePrompt;
 pub use starters::starters;
 pub use surroundings::Surroundings;
 pub use template::MAX_RENDERED_BYTES;
+pub use tool_rules::{ToolRules, ToolRulesError, count_call};
 pub use version::{NewVersion, VersionSummary};
 // A part of an agent's definition.
 pub use sequent_tool::ToolPolicy;

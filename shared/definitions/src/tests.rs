@@ -4,6 +4,7 @@ mod labels;
 mod limits;
 mod runs;
 mod service;
+mod tool_rules;
 
 use sequent_core::{TenantId, Timestamp, UserId};
 use sequent_tables::{CursorKey, Store, testing};

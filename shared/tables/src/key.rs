@@ -249,6 +249,18 @@ pub fn web_access(tenant: TenantId) -> Key {
     Key::new(format!("{tenant}#settings"), "web-access")
 }
 
+/// A tenant's rules for the calls of tools.
+#[must_use]
+pub fn tool_rules(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#settings"), "tool-rules")
+}
+
+/// The calls of a tool by the tenant's runs on a day, which is counted from the epoch.
+#[must_use]
+pub fn tool_calls(tenant: TenantId, tool: &str, day: i64) -> Key {
+    Key::new(format!("{tenant}#tool-calls"), format!("{day}#{tool}"))
+}
+
 /// Retention of the audit trail: thirteen months, so that every month can be compared with the same month a year before.
 pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -258,15 +270,16 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
 }
 
-/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, settings,
+/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, their calls, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
 /// agents, datasets, evaluations, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request,
 /// deliveries of webhooks, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 32] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 33] {
     [
         "mcp-servers",
         "tools",
+        "tool-calls",
         "settings",
         "uploads",
         "chat-names",
@@ -378,7 +391,7 @@ mod tests {
                 shared_run(ten, RunId::from_bits(other), ProjectId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
                 http_tool(ten, &text),
-                web_access(ten),
+                web_access(ten), tool_rules(ten), tool_calls(ten, &text, 7),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, Schema, Tool, ToolKind, schema};
 
+/// The name of the tool.
+pub const NAME: &str = "ask_user";
+
 /// Bytes of the schema of an answer at most. The schema is stored with the question, and shown with it.
 const MAX_SCHEMA: usize = 16 << 10;
 
@@ -36,7 +39,7 @@ pub fn tool() -> Tool {
     Tool {
         idempotent: true,
         finds_addresses: true,
-        ..Tool::new("ask_user", description, parameters, ToolKind::AsksPerson)
+        ..Tool::new(NAME, description, parameters, ToolKind::AsksPerson)
     }
 }
 

@@ -16,6 +16,15 @@ const OF_DEPLOYMENT: [&str; 11] = [
     "write_website",
 ];
 
+/// The names of the tools by which a run writes its plan and its document. It cannot do without them.
+const OF_RUNS: [&str; 5] = ["delegate_step", "write_plan", "write_report", "write_slides", "write_website"];
+
+/// Returns `true` if a tenant can have a rule for the calls of a tool with this name.
+#[must_use]
+pub fn can_have_rule(name: &str) -> bool {
+    is_tool_name(name) && !OF_RUNS.contains(&name)
+}
+
 /// Returns `true` if the known model providers accept the name.
 #[must_use]
 pub fn is_tool_name(name: &str) -> bool {
@@ -47,6 +56,13 @@ mod tests {
             assert!(is_of_deployment(&tool.spec.name), "{}", tool.spec.name);
         }
         assert!(!is_of_deployment("get_location"));
+    }
+
+    #[test]
+    fn tools_of_tenants_and_most_of_the_deployment_can_have_rules() {
+        assert!(OF_RUNS.iter().all(|name| is_of_deployment(name) && !can_have_rule(name)));
+        assert!(["web_fetch", "ask_user", "notes__search", "refund"].into_iter().all(can_have_rule));
+        assert!(!can_have_rule("find order"));
     }
 
     #[test]

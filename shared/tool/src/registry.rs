@@ -9,7 +9,7 @@ use sequent_model::{NotOffered, ToolSpec};
 use serde_json::Value;
 
 use crate::{
-    Error, Schema, Tool,
+    Error, Schema, Tool, ToolPolicy, ToolRule,
     names::{is_of_deployment, is_tool_name},
     schema,
 };
@@ -138,12 +138,33 @@ impl Registry {
     pub fn with_approval(&self, named: &[&str]) -> Self {
         let mut registry = self.clone();
         for name in named {
-            if let Some(entry) = registry.tools.get_mut(*name) {
-                let tool = Tool { needs_approval: true, ..entry.tool.clone() };
-                *entry = Arc::new(RegisteredTool { tool, schema: Arc::clone(&entry.schema) });
-            }
+            registry.change(name, |tool| tool.needs_approval = true);
         }
         registry
+    }
+
+    /// Applies a rule of the tenant to the tool that it names, if there is one.
+    pub fn restrict(&mut self, rule: &ToolRule) {
+        let Some(tool) = self.get(&rule.tool) else { return };
+        let own = if tool.needs_approval { ToolPolicy::Ask } else { ToolPolicy::Always };
+        let policy = ToolPolicy::strictest([own].into_iter().chain(rule.policy));
+        if policy == ToolPolicy::Never {
+            self.tools.remove(&rule.tool);
+        } else {
+            self.change(&rule.tool, |tool| {
+                tool.needs_approval = policy == ToolPolicy::Ask;
+                tool.limits = rule.limits();
+            });
+        }
+    }
+
+    /// Changes how a tool is treated. Its name and its parameters stay.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Tool)) {
+        if let Some(entry) = self.tools.get_mut(name) {
+            let mut tool = entry.tool.clone();
+            change(&mut tool);
+            *entry = Arc::new(RegisteredTool { tool, schema: Arc::clone(&entry.schema) });
+        }
     }
 
     /// Returns the tool with this name.
@@ -222,6 +243,28 @@ mod tests {
         assert_eq!(names(None), ["a", "b"]);
         assert_eq!(names(Some(&["b".into(), "c".into()])), ["b"]);
         assert!(names(Some(&[])).is_empty());
+    }
+
+    #[test]
+    fn a_rule_makes_a_tool_stricter_and_never_more_lenient() {
+        let wire = Tool { needs_approval: true, ..tool("wire", json!({})) };
+        let mut registry =
+            Registry::new([tool("charge", json!({})), wire, tool("spend", json!({}))]).unwrap();
+        for rule in [
+            json!({"tool": "charge", "policy": "ask", "max_calls_per_run": 2}),
+            json!({"tool": "wire", "policy": "always", "max_calls_per_day": 9}),
+            json!({"tool": "spend", "policy": "never"}),
+            json!({"tool": "unknown", "policy": "ask"}),
+        ] {
+            registry.restrict(&serde_json::from_value(rule).unwrap());
+        }
+        let treated: Vec<_> = registry
+            .iter()
+            .map(|tool| {
+                (tool.spec.name.as_str(), tool.needs_approval, tool.limits.per_run, tool.limits.per_day)
+            })
+            .collect();
+        assert_eq!(treated, [("charge", true, Some(2), None), ("wire", true, None, Some(9))]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sequent_core::Scope;
 use sequent_model::ToolSpec;
 use serde_json::{Value, json};
 
-use crate::{Call, Error, Output, definition_digest};
+use crate::{Call, CallLimits, Error, Output, definition_digest};
 
 /// A tool. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Tool {
     pub idempotent: bool,
     /// A person must approve each call.
     pub needs_approval: bool,
+    /// The limits that the tenant sets to its calls.
+    pub limits: CallLimits,
     /// Its results come from somewhere else than its arguments, so an address in one was not composed by the model. A tool that
     /// joins, decodes or repeats texts returns what the model makes of them.
     pub finds_addresses: bool,
@@ -73,6 +75,7 @@ impl Tool {
             spec: ToolSpec { name: name.into(), description: description.into(), parameters },
             idempotent: false,
             needs_approval: false,
+            limits: CallLimits::default(),
             finds_addresses: false,
             timeout: Self::TIMEOUT,
             max_result_bytes: Self::MAX_RESULT_BYTES,

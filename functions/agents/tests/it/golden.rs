@@ -3,6 +3,7 @@
 mod agents;
 mod memory;
 mod prompts;
+mod tool_policies;
 mod tools;
 
 use sequent_agents_function::openapi;
@@ -44,6 +45,7 @@ fn every_golden_event_has_a_test() {
         include_str!("golden/agents.rs"),
         include_str!("golden/memory.rs"),
         include_str!("golden/prompts.rs"),
+        include_str!("golden/tool_policies.rs"),
         include_str!("golden/tools.rs"),
     ));
 }

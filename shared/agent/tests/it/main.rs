@@ -29,6 +29,7 @@ mod server;
 mod sizes;
 mod step_agents;
 mod summaries;
+mod tool_rules;
 mod tools;
 mod turns;
 mod window;

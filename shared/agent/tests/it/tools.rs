@@ -82,7 +82,7 @@ pub(crate) async fn resume(bench: &Bench, of: &NewRun) -> Executed {
     execute(&bench.engine, key, *writer, None).await.unwrap()
 }
 
-fn results(state: &State) -> Vec<String> {
+pub(crate) fn results(state: &State) -> Vec<String> {
     let tools = state.transcript.iter().filter_map(|turn| match turn {
         sequent_event::TranscriptEntry::Tool { content, .. } => Some(content.clone()),
         _ => None,

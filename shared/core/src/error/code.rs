@@ -352,6 +352,9 @@ codes! {
         ToolsLimit = "tools_limit", Conflict,
             "The tenant's limit of HTTP tools is reached.",
             "Delete a tool first.";
+        ToolPoliciesChanged = "tool_policies_changed", Conflict,
+            "The policies of tools do not have the revision that the request expects, because they have been changed.",
+            "Read the policies again, and repeat the change with their revision.";
     }
     Webhook {
         WebhooksLimit = "webhooks_limit", Conflict,

@@ -108,6 +108,8 @@ async fn belongings(bench: &Bench) {
         key::upload(bench.tenant, ArtifactId::new()),
         key::chat_name(bench.tenant, WORD),
         key::web_access(bench.tenant),
+        key::tool_rules(bench.tenant),
+        key::tool_calls(bench.tenant, WORD, 1),
         key::definition(bench.tenant, DefinitionKind::Agent, WORD),
         key::agent_name(bench.tenant, WORD),
         key::definition_version(bench.tenant, DefinitionKind::Agent, WORD, 1),

@@ -289,6 +289,7 @@ impl Belongings {
             "/api/auth/api-keys?limit=100".to_owned(),
             "/api/mcp-servers".to_owned(),
             "/api/tools".to_owned(),
+            "/api/tool-policies".to_owned(),
             "/api/agents?limit=100".to_owned(),
             format!("/api/agents/{}/versions?limit=100", self.agent),
             format!("/api/agents/{}/versions/1", self.agent),

@@ -1,4 +1,4 @@
-//! The routes of HTTP tools.
+//! The routes of HTTP tools, and of the policies of all tools.
 
 use serde_json::json;
 
@@ -38,6 +38,15 @@ pub(super) fn tools() -> Vec<Entry> {
             vec![of_tool(of, "/test").body(json!({"arguments": {"id": "7"}}))]
         }),
         entry("POST /api/tools/{name}/secret", "name", |of| vec![of_tool(of, "/secret")]),
+        entry("GET /api/tool-policies", "", |_| vec![Call::to("/api/tool-policies")]),
+        entry(
+            "PUT /api/tool-policies",
+            "revision items tool policy max_calls_per_run max_calls_per_day",
+            |of| {
+                let items = json!([{"tool": of.tool, "policy": "never"}]);
+                vec![Call::to("/api/tool-policies").body(json!({"revision": 0, "items": items}))]
+            },
+        ),
         entry("DELETE /api/tools/{name}", "name", |of| vec![of_tool(of, "")]),
     ]
 }
