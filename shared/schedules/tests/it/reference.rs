@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use jiff::{Timestamp, ToSpan as _, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// Minutes of a day.
+const DAY: i64 = 24 * 60;
 
 /// The numbers that each field of an expression allows.
 pub(crate) struct Fields {
@@ -32,43 +35,79 @@ impl Fields {
         }
     }
 
-    fn allow(&self, at: DateTime) -> bool {
-        let is_day = self.day.contains(&at.day());
-        let is_weekday = self.weekday.contains(&at.weekday().to_sunday_zero_offset());
+    /// Returns `true` if the expression allows a local time, in minutes since 1970.
+    fn allow(&self, local: i64) -> bool {
+        let days = local.div_euclid(DAY);
+        let minute_of_day = local.rem_euclid(DAY);
+        let has = |numbers: &BTreeSet<i8>, number: i64| {
+            i8::try_from(number).is_ok_and(|number| numbers.contains(&number))
+        };
+        if !has(&self.minute, minute_of_day % 60) || !has(&self.hour, minute_of_day / 60) {
+            return false;
+        }
+        let (month, day) = month_and_day(days);
+        // 1 January 1970 was a Thursday.
+        let is_weekday = has(&self.weekday, (days + 4).rem_euclid(7));
+        let is_day = has(&self.day, day);
         let is_date = match self.limits {
             (true, true) => is_day || is_weekday,
             _ => is_day && is_weekday,
         };
-        let is_time = self.minute.contains(&at.minute()) && self.hour.contains(&at.hour());
-        is_time && is_date && self.month.contains(&at.month())
+        is_date && has(&self.month, month)
     }
 
     /// Watches the clock of the zone and returns the minutes at which a run is due, after `from` and up to `to`.
     pub(crate) fn watch(&self, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+        let [from, to] = [from, to].map(|at| at.as_second().div_euclid(60));
+        let offset = |minute: i64| i64::from(zone.to_offset(instant(minute)).seconds()) / 60;
         let mut due = Vec::new();
-        let mut at = from;
+        let mut ahead = offset(from);
         // The latest time that the clock has shown.
-        let mut shown = zone.to_datetime(from);
-        while at < to {
-            at += 1.minute();
-            let now = zone.to_datetime(at);
+        let mut shown = from + ahead;
+        for at in from + 1..=to {
+            // Clocks are changed at a quarter of an hour of UTC.
+            if at % 15 == 0 {
+                ahead = offset(at);
+            }
+            let now = at + ahead;
             let is_due = if self.has_rhythm {
                 self.allow(now)
             } else {
                 // Every minute that is new, those included that the clock has skipped.
-                let mut is_due = false;
-                while shown < now {
-                    shown = shown.checked_add(1.minute()).unwrap();
-                    is_due |= self.allow(shown);
-                }
-                is_due
+                (shown + 1..=now).any(|minute| self.allow(minute))
             };
+            shown = shown.max(now);
             if is_due {
-                due.push(at);
+                due.push(instant(at));
             }
         }
         due
     }
+}
+
+fn instant(minute: i64) -> Timestamp {
+    Timestamp::from_second(minute * 60).unwrap()
+}
+
+/// Returns the month and the day of the month of a day since 1970, by counting.
+fn month_and_day(mut days: i64) -> (i64, i64) {
+    let mut year = 1970;
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while days >= 365 + i64::from(is_leap(year)) {
+        days -= 365 + i64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + i64::from(is_leap(year));
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (month, days + 1)
 }
 
 fn numbers(field: &str, all: RangeInclusive<i8>) -> BTreeSet<i8> {
