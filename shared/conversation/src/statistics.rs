@@ -242,7 +242,8 @@ impl AgentStatistics {
         let mut runs = Counts::default();
         let mut thumbs = Counts::default();
         let mut scores = BTreeMap::new();
-        for (key, counts) in rows(store, tenant, of).await? {
+        let shown = usize::from(key::STATISTICS_SHARDS) + 1 + MAX_SCORES;
+        for (key, counts) in rows(store, tenant, of, shown).await? {
             match key::parse_score_statistics(&key) {
                 Some(name) => scores.extend(Some(name.to_owned()).zip(ScoreStatistics::of(&counts))),
                 None if key == key::thumb_statistics(tenant, of) => thumbs = counts,
@@ -271,10 +272,14 @@ impl AgentStatistics {
     }
 }
 
-/// Reads the rows of a version.
-async fn rows(store: &Store, tenant: TenantId, of: NumberedAgent) -> Result<Vec<(Key, Counts)>, Error> {
+/// Reads the rows of a version, `limit` at most. Those of scores come last.
+async fn rows(
+    store: &Store,
+    tenant: TenantId,
+    of: NumberedAgent,
+    limit: usize,
+) -> Result<Vec<(Key, Counts)>, Error> {
     let prefix = of.prefix();
-    let limit = usize::from(key::STATISTICS_SHARDS) + 1 + MAX_SCORES;
     let request = PageRequest::new(key::statistics(tenant)).after(&prefix).oldest_first();
     let mut request = request.limit(Some(PageRequest::MAX_LIMIT));
     let mut rows = Vec::new();
@@ -285,11 +290,14 @@ async fn rows(store: &Store, tenant: TenantId, of: NumberedAgent) -> Result<Vec<
             let Some(key) = Key::of_item(&item).filter(|key| key.sk().starts_with(&prefix)) else {
                 return Ok(rows);
             };
+            if rows.len() == limit {
+                return Ok(rows);
+            }
             rows.push((key, Counts::of_item(item)?));
         }
         match last {
-            Some(last) if rows.len() < limit => request = request.after(last),
-            _ => return Ok(rows),
+            Some(last) => request = request.after(last),
+            None => return Ok(rows),
         }
     }
 }

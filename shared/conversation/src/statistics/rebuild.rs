@@ -46,7 +46,7 @@ impl JobKind for RebuildStatistics {
 }
 
 async fn rebuild(store: &Store, tenant: TenantId, of: NumberedAgent) -> Result<usize, Error> {
-    let before: BTreeMap<String, (Key, Counts)> = by_sort_key(rows(store, tenant, of).await?);
+    let before: BTreeMap<String, (Key, Counts)> = by_sort_key(rows(store, tenant, of, usize::MAX).await?);
     let mut counted = of_runs(store, tenant, of).await?;
     counted.extend(of_feedback(store, tenant, of).await?);
     // A row that counts nothing any more counts zero.

@@ -93,11 +93,26 @@ async fn two_versions_can_be_compared() {
 }
 
 #[tokio::test]
+async fn many_names_of_scores_hide_no_thumbs() {
+    let of = furnished().await;
+    let sound = read(&of, 1).await;
+    for name in 0..400 {
+        let key = key::score_statistics(of.tenant, numbered(1), &format!("n{name:03}"));
+        of.runs.tables().write(Update::of(&key).add(COUNT, 1).add(CHANGES, 1)).await.unwrap();
+    }
+    let read = read(&of, 1).await;
+    assert_eq!((read.thumbs, read.runs), (sound.thumbs, sound.runs));
+    assert_eq!(read.scores.len(), MAX_SCORES);
+    let all = rows(of.runs.tables(), of.tenant, numbered(1), usize::MAX).await.unwrap();
+    assert!(all.len() > 400, "{} rows are counted again", all.len());
+}
+
+#[tokio::test]
 async fn damaged_counters_are_counted_again() {
     let of = furnished().await;
     let sound = read(&of, 1).await;
     let store = of.runs.tables();
-    for (key, counts) in rows(store, of.tenant, numbered(1)).await.unwrap() {
+    for (key, counts) in rows(store, of.tenant, numbered(1), usize::MAX).await.unwrap() {
         let damage = |update: Update, name: &String| update.add(name.as_str(), 3);
         store.write(counts.0.keys().fold(Update::of(&key), damage)).await.unwrap();
     }

@@ -61,10 +61,10 @@ pub fn run_statistics(tenant: TenantId, of: NumberedAgent, run: RunId) -> Key {
     Key::new(format!("{tenant}#statistics"), format!("{}runs#{shard}", of.prefix()))
 }
 
-/// The counters of the thumbs on runs of a version.
+/// The counters of the thumbs on runs of a version. They come before those of scores, of which there may be many.
 #[must_use]
 pub fn thumb_statistics(tenant: TenantId, of: NumberedAgent) -> Key {
-    Key::new(format!("{tenant}#statistics"), format!("{}thumbs", of.prefix()))
+    Key::new(format!("{tenant}#statistics"), format!("{}rated", of.prefix()))
 }
 
 /// The counters of the scores with this name on runs of a version.
