@@ -67,7 +67,7 @@ pub use artifact::{
 pub use webhook::{
     DeliveryList, after_deliveries, before_deliveries, hook, hooks, parse_delivery, parse_due,
     parse_webhook_event, queued_delivery, webhook, webhook_delivery, webhook_event, webhook_failure,
-    webhooks,
+    webhook_settings, webhooks,
 };
 
 pub use schedule::{

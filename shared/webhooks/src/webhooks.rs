@@ -3,7 +3,7 @@
 use sequent_core::{TenantId, Timestamp, UserId, WebhookId};
 use sequent_identity::Vault;
 use sequent_tables::{
-    Error as TableError, Retry, Row, Store, Transaction, Update, Write, attribute, exists, key,
+    Error as TableError, Label, Retry, Row, Store, Transaction, Update, Write, attribute, exists, key,
 };
 use sequent_tool::Guard;
 use serde_json::json;
@@ -16,6 +16,11 @@ use crate::{
     webhook::{StoredWebhook, purpose, seal},
 };
 
+/// The number of a tenant's webhooks, in its row of settings.
+const COUNT: &str = "webhooks";
+
+const ROOM: Label = Label::new("room");
+
 /// The webhooks of all tenants. Cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
@@ -26,7 +31,7 @@ pub struct Webhooks {
 
 impl Webhooks {
     /// Webhooks of a tenant at most. Each takes one place of the workers while it delivers.
-    pub const MAX: usize = 10;
+    pub const MAX: u32 = 10;
 
     /// The webhooks in `store`. Secrets are sealed with the key in `vault`; `guard` limits addresses.
     #[must_use]
@@ -46,9 +51,6 @@ impl Webhooks {
         now: Timestamp,
     ) -> Result<(Webhook, SigningSecret), Error> {
         let url = self.admitted(&new.url)?;
-        if self.list(tenant).await?.len() >= Self::MAX {
-            return Err(Error::TooMany);
-        }
         let secret = SigningSecret::generate()?;
         let id = WebhookId::new();
         let webhook = Webhook {
@@ -73,8 +75,15 @@ impl Webhooks {
             queued: 0,
             turn: None,
         };
-        self.store.insert(Row::new(&key::webhook(tenant, id), &stored)?).await?;
-        Ok((stored.webhook, secret))
+        let has_room = attribute(COUNT).is_none().or(attribute(COUNT).is_below(Self::MAX));
+        let count = Update::of(&key::webhook_settings(tenant)).add(COUNT, 1).when(has_room);
+        let row = Row::new(&key::webhook(tenant, id), &stored)?;
+        let transaction = Transaction::new().write(Write::insert(row)).write(count).label(ROOM);
+        match self.store.commit(transaction, Retry::CONTENDED).await {
+            Ok(()) => Ok((stored.webhook, secret)),
+            Err(cancelled) if cancelled.refused(ROOM) => Err(Error::TooMany),
+            Err(cancelled) => Err(cancelled.into()),
+        }
     }
 
     /// Lists the webhooks of a tenant, oldest first.
@@ -131,8 +140,9 @@ impl Webhooks {
     pub async fn delete(&self, tenant: TenantId, id: WebhookId, now: Timestamp) -> Result<(), Error> {
         let stored = self.stored(tenant, id).await?;
         let deletion = Write::delete(&key::webhook(tenant, id)).when(exists());
+        let count = Update::of(&key::webhook_settings(tenant)).add(COUNT, -1).when(exists());
         let rows = delivery_job(tenant, &stored).rows(now).into_iter().map(Write::insert);
-        let transaction = rows.fold(Transaction::new().write(deletion), Transaction::write);
+        let transaction = rows.fold(Transaction::new().write(deletion).write(count), Transaction::write);
         match self.store.commit(transaction, Retry::CONTENDED).await {
             Err(cancelled) if cancelled.any_refused() => Err(Error::NotFound),
             deleted => Ok(deleted?),

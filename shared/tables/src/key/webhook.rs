@@ -12,6 +12,12 @@ pub fn webhook(tenant: TenantId, webhook: WebhookId) -> Key {
     Key::new(format!("{tenant}#webhooks"), webhook)
 }
 
+/// The number of a tenant's webhooks.
+#[must_use]
+pub fn webhook_settings(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#settings"), "webhooks")
+}
+
 /// All webhooks of a tenant.
 #[must_use]
 pub fn webhooks(tenant: TenantId) -> Partition {
