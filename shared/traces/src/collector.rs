@@ -251,7 +251,9 @@ fn refusal(status: StatusCode, pause: Duration, text: &str) -> Error {
         }
         _ => {
             let message: String = text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
-            Error::Refused(format!("The collector refuses the trace ({status}): {message}"))
+            tracing::warn!(%status, message, "the collector has refused a trace");
+            // The tenant of the run can read the failure of the job, and the words of the collector are the operator's.
+            Error::Refused(format!("The collector refuses the trace ({status})."))
         }
     }
 }

@@ -177,7 +177,7 @@ async fn a_trace_that_is_refused_fails_its_job_and_no_header_is_shown() {
     let delivery = bench.ended_run(1).await;
     assert_eq!(bench.work(delivery).await, Worked::Failed);
     let why = bench.job(delivery).await.error.unwrap();
-    assert_eq!(why.message, "The collector refuses the trace (401 Unauthorized): invalid credentials");
+    assert_eq!(why.message, "The collector refuses the trace (401 Unauthorized).");
 
     let bench = Bench::new(&collector, Some("Author ization=Basic c2VjcmV0")).await;
     let delivery = bench.ended_run(1).await;
