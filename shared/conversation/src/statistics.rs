@@ -245,6 +245,7 @@ impl AgentStatistics {
         let shown = usize::from(key::STATISTICS_SHARDS) + 1 + MAX_SCORES;
         for (key, counts) in rows(store, tenant, of, shown).await? {
             match key::parse_score_statistics(&key) {
+                Some(_) if scores.len() == MAX_SCORES => {}
                 Some(name) => scores.extend(Some(name.to_owned()).zip(ScoreStatistics::of(&counts))),
                 None if key == key::thumb_statistics(tenant, of) => thumbs = counts,
                 None => runs.add_all(&counts),

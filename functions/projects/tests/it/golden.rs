@@ -146,7 +146,7 @@ async fn a_project_is_read() {
             "provider": "demo",
             "demo": true,
             "usage": {
-              "inputTokens": 570,
+              "inputTokens": 579,
               "outputTokens": 39,
               "costMicroUsd": 0
             }

@@ -186,7 +186,7 @@ fn a_key_id_is_only_compared() {
         json!("http://evil.example/key"),
         json!(""),
         json!("\0"),
-        json!("x".repeat(1000)),
+        json!("x".repeat(500)),
         json!(format!("{} ", header["kid"].as_str().unwrap())),
     ] {
         let token = signed(&with(header.clone(), "kid", kid.clone()), &claims);

@@ -43,8 +43,8 @@ pub(super) fn evaluations() -> Vec<Entry> {
         entry("GET /api/evaluations", "dataset limit cursor", |of| {
             let cursors = &of.cursors;
             let with_dataset = format!("/api/evaluations?dataset={}", of.dataset);
-            [list("/api/evaluations", &cursors.evaluations), list(&with_dataset, &cursors.evaluations)]
-                .concat()
+            // A cursor belongs to the list without a dataset.
+            [list("/api/evaluations", &cursors.evaluations), vec![Call::to(with_dataset)]].concat()
         }),
         entry(
             "POST /api/evaluations",

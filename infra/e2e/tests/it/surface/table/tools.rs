@@ -42,8 +42,8 @@ pub(super) fn tools() -> Vec<Entry> {
         entry(
             "PUT /api/tool-policies",
             "revision items tool policy max_calls_per_run max_calls_per_day",
-            |of| {
-                let items = json!([{"tool": of.tool, "policy": "never"}]);
+            |_| {
+                let items = json!([{"tool": "cite_source", "policy": "always"}]);
                 vec![Call::to("/api/tool-policies").body(json!({"revision": 0, "items": items}))]
             },
         ),
