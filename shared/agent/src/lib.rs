@@ -191,7 +191,7 @@ impl Engine {
         let own = OptionFuture::from(self.http_tools.as_ref().map(|tools| tools.tools(tenant)));
         let (of_servers, own) = join(of_servers, own).await;
         let others: Vec<Tool> =
-            own.transpose()?.into_iter().flatten().chain(of_servers.into_iter().flatten()).collect();
+            [own.transpose()?, of_servers.transpose()?].into_iter().flatten().flatten().collect();
         if others.is_empty() {
             return Ok(Arc::clone(&self.tools));
         }

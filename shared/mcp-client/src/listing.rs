@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use sequent_core::TenantId;
-use sequent_tables::{Update, exists, key};
+use sequent_tables::{Error as DataError, Update, exists, key};
 use sequent_tool::Tool;
 
 use crate::{
@@ -47,21 +47,30 @@ struct ConnectedServer {
 
 impl Servers {
     /// Returns the tools that agents of the tenant may use. For a tenant without servers this costs one query
-    /// a minute. If a server cannot be reached, the tools that it listed to this process before are returned.
-    pub async fn tools(&self, tenant: TenantId) -> Vec<Tool> {
+    /// a minute. If a server cannot be reached, or the table cannot be read, the tools that were listed to this process before
+    /// are returned.
+    ///
+    /// # Errors
+    /// If the table cannot be read at the moment and nothing was listed before: a run would otherwise be told that it has no such tools.
+    pub async fn tools(&self, tenant: TenantId) -> Result<Vec<Tool>, DataError> {
         let before = self.inner().cached(tenant);
         if let Some(known) = before.as_ref().filter(|known| Instant::now() < known.expires) {
-            return known.tools();
+            return Ok(known.tools());
         }
         match self.inner().connect_all(tenant, before.as_deref()).await {
             Ok(known) => {
                 let tools = known.tools();
                 self.inner().cache(tenant, known);
-                tools
+                Ok(tools)
             }
             Err(error) => {
                 tracing::warn!(%tenant, %error, "could not read the tenant's MCP servers; using the tools listed before");
-                before.map(|known| known.tools()).unwrap_or_default()
+                match before {
+                    Some(known) => Ok(known.tools()),
+                    // It stays so. The runs of the tenant go on without the tools.
+                    None if matches!(error, DataError::Malformed(_)) => Ok(Vec::new()),
+                    None => Err(error),
+                }
             }
         }
     }
@@ -97,7 +106,7 @@ impl Inner {
         &self,
         tenant: TenantId,
         before: Option<&CachedServers>,
-    ) -> Result<CachedServers, Error> {
+    ) -> Result<CachedServers, DataError> {
         let mut rows = self.rows(tenant).await?;
         rows.retain(|stored| stored.server.enabled);
         rows.truncate(Servers::MAX as usize);

@@ -82,7 +82,7 @@ async fn the_tools_of_a_server_are_for_its_tenant_only() {
         .collect();
     assert_eq!(offered, [("notes__note", "Notes it.", true, true), ("notes__erase", "", true, false)]);
 
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     assert_eq!(tools.iter().map(|tool| tool.spec.name.as_str()).collect::<Vec<_>>(), ["notes__note"]);
     assert_eq!(find(&tools, "notes__note").spec.parameters["required"], json!(["text"]));
     let call = Call::new(tenant, RunId::new(), "call_7", json!({"text": "milk"}));
@@ -95,7 +95,7 @@ async fn the_tools_of_a_server_are_for_its_tenant_only() {
     assert_eq!(received[0].1["params"]["_meta"][IDEMPOTENCY_KEY], key);
     assert_eq!(received[0].1["params"]["name"], "note");
 
-    assert!(servers.tools(other).await.is_empty());
+    assert!(servers.tools(other).await.unwrap().is_empty());
     assert!(servers.list(other).await.unwrap().is_empty());
     assert!(matches!(servers.remove(other, &name("notes")).await, Err(Error::NotFound)));
     assert_eq!(servers.list(tenant).await.unwrap(), [server]);
@@ -130,7 +130,7 @@ async fn an_address_and_its_token_are_stored_sealed_and_open_for_their_server_on
     // A deployment with another seed cannot open the address.
     let guard = Guard::new(Allow::parse_list(&remote.address.to_string()).unwrap(), System);
     let before = remote.sessions_started();
-    assert!(Servers::new(store, vault("another seed"), guard).tools(tenant).await.is_empty());
+    assert!(Servers::new(store, vault("another seed"), guard).tools(tenant).await.unwrap().is_empty());
     assert_eq!(remote.sessions_started(), before, "no connection without the token");
 }
 
@@ -161,7 +161,7 @@ async fn the_policy_decides_how_a_tool_is_treated_and_unusable_tools_are_left_ou
     assert_eq!(listing.malformed_tools.len(), 1, "the second of two tools with one name");
     let left_out = offers.iter().filter(|offer| !offer.usable).map(|offer| offer.name.as_str());
     assert_eq!(left_out.collect::<Vec<_>>(), ["broken", "remote", "endless", "huge"]);
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     let treated = |called: &str| {
         let tool = find(&tools, &format!("s__{called}"));
         (tool.idempotent, tool.needs_approval)
@@ -198,7 +198,7 @@ async fn a_server_that_cannot_be_set_up_is_refused_with_a_reason() {
     assert!(matches!(refused(new("one-more", &remote.url())).await, Error::TooMany));
     servers.remove(tenant, &name("s3")).await.unwrap();
     add(&servers, tenant, new("one-more", &remote.url())).await.unwrap();
-    assert_eq!(servers.tools(tenant).await.len(), Servers::MAX as usize);
+    assert_eq!(servers.tools(tenant).await.unwrap().len(), Servers::MAX as usize);
 
     // The address is allowed, but the server is down.
     let address = remote.address;
@@ -218,7 +218,7 @@ async fn a_session_that_the_server_ended_is_replaced() {
     let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     add(&servers, tenant, new("s", &remote.url())).await.unwrap();
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     call(&tools, "s__note", json!({})).await.unwrap();
     let before = remote.sessions_started();
     let reports = [
@@ -254,7 +254,7 @@ async fn an_error_states_what_may_have_happened() {
     let servers = servers(&store, &[&remote]);
     let setup = NewServer { repeatable_tools, ..new("s", &remote.url()) };
     add(&servers, tenant, setup).await.unwrap();
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     let failed = async |called: &str| call(&tools, called, json!({})).await.unwrap_err();
 
     assert_eq!(failed("s__fail").await, ToolError::Refused("The note is locked.".to_owned()));
@@ -284,12 +284,12 @@ async fn a_process_lists_tools_once_a_minute() {
     let tenant = TenantId::new();
     let here = servers(&store, &[&remote]);
     let elsewhere = servers(&store, &[&remote]);
-    assert!(here.tools(tenant).await.is_empty());
+    assert!(here.tools(tenant).await.unwrap().is_empty());
     add(&elsewhere, tenant, new("s", &remote.url())).await.unwrap();
-    assert!(here.tools(tenant).await.is_empty(), "still cached");
-    assert_eq!(elsewhere.tools(tenant).await.len(), 1);
+    assert!(here.tools(tenant).await.unwrap().is_empty(), "still cached");
+    assert_eq!(elsewhere.tools(tenant).await.unwrap().len(), 1);
     let listed = remote.received("tools/list").len();
-    assert_eq!(elsewhere.tools(tenant).await.len(), 1);
+    assert_eq!(elsewhere.tools(tenant).await.unwrap().len(), 1);
     assert_eq!(remote.received("tools/list").len(), listed);
 }
 
@@ -302,9 +302,17 @@ async fn a_disabled_server_is_stored_and_never_contacted() {
     let off = NewServer { enabled: false, ..new("off", &remote.url()) };
     let (server, listing) = add(&servers, tenant, off).await.unwrap();
     assert!(!server.enabled && listing.tools.is_empty());
-    assert!(servers.tools(tenant).await.is_empty());
+    assert!(servers.tools(tenant).await.unwrap().is_empty());
     assert_eq!(servers.list(tenant).await.unwrap(), [server]);
     assert_eq!(remote.sessions_started(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_is_not_taken_for_a_tenant_without_tools() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let store = testing::deployed("http://127.0.0.1:1", testing::store().await.tables().clone());
+    let listed = servers(&store, &[&remote]).tools(TenantId::new()).await;
+    assert!(listed.is_err(), "{listed:?}");
 }
 
 #[tokio::test]
@@ -316,7 +324,7 @@ async fn a_tool_that_changes_is_disabled_until_its_new_definition_is_accepted() 
     let process = || servers(&store, &[&remote]);
     add(&process(), tenant, new("s", &remote.url())).await.unwrap();
     let names = async || {
-        let tools = process().tools(tenant).await;
+        let tools = process().tools(tenant).await.unwrap();
         tools.into_iter().map(|tool| tool.spec.name).collect::<Vec<_>>()
     };
     let pending = async || process().list(tenant).await.unwrap().remove(0).pending_tools;

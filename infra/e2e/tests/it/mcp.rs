@@ -35,7 +35,7 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
     assert!(listing.tools.len() >= 10 && listing.tools.iter().all(|offer| offer.usable), "{listing:?}");
     add(&servers, tenant, few).await.unwrap();
 
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     assert_eq!(tools.iter().filter(|tool| tool.spec.name.starts_with("few__")).count(), 1, "one is allowed");
     let own = built_in(&Guard::default());
     let registry =

@@ -44,7 +44,7 @@ async fn a_malformed_tool_is_shown_with_the_reason_and_hides_none_of_the_others(
                 (1, problem)
             );
             assert_eq!(listing.incomplete, None);
-            let tools = servers.tools(tenant).await;
+            let tools = servers.tools(tenant).await.unwrap();
             assert_eq!(call(&tools, "s__two", json!({"n": 1})).await.unwrap().content, r#"{"n":1}"#);
             let (_, seen) = Box::pin(servers.inspect(tenant, &name("s"))).await.unwrap();
             assert_eq!(seen, listing);
@@ -163,7 +163,7 @@ async fn a_schema_that_providers_refuse_is_rewritten_and_calls_are_checked_by_th
     assert_eq!(problems[1], (false, "its parameters are not a JSON object".to_owned()));
     assert!(!problems[2].0 && problems[2].1.contains("`größe`"), "{problems:?}");
 
-    let tools = Registry::new(servers.tools(tenant).await).unwrap();
+    let tools = Registry::new(servers.tools(tenant).await.unwrap()).unwrap();
     let offered = tools.specs(None)[0].offered_parameters().unwrap();
     assert_eq!(
         offered,

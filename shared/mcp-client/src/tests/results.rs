@@ -16,7 +16,7 @@ async fn the_model_reads_text_and_structured_content_of_a_result() {
     let servers = servers(&store, &[&remote]);
     let tenant = TenantId::new();
     add(&servers, tenant, new("s", &remote.url())).await.unwrap();
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     let found = call(&tools, "s__search", json!({})).await.unwrap();
     assert_eq!(
         found.content,
@@ -56,7 +56,7 @@ async fn resources_and_prompts_are_read_with_tools() {
         listing.tools.iter().map(|offer| (offer.name.as_str(), offer.usable, offer.needs_approval)).collect();
     assert_eq!(listed, [("note", true, true), ("read_resource", true, false), ("get_prompt", true, false)]);
     assert_eq!(server.approval, Approval::UnlessReadOnly);
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     assert!(find(&tools, "s__read_resource").idempotent);
     let read = async |tool: &str, arguments: Value| call(&tools, tool, arguments).await.unwrap().content;
     assert_eq!(
@@ -98,7 +98,7 @@ async fn a_server_without_tools_has_its_resources_and_a_tool_of_its_own_comes_fi
     let (_, listing) = add(&servers, tenant, new("own", &own.url())).await.unwrap();
     assert_eq!(listing.tools.len(), 1);
     assert_eq!(listing.tools[0].description, "Mine.");
-    let tools = servers.tools(tenant).await;
+    let tools = servers.tools(tenant).await.unwrap();
     let empty = call(&tools, "files__read_resource", json!({})).await.unwrap();
     assert_eq!(empty.content, "The server has no resources.");
     call(&tools, "own__read_resource", json!({})).await.unwrap();

@@ -74,7 +74,7 @@ async fn a_user_signs_in_and_agents_use_the_server_with_the_token() {
     let (server, listing) = bench.finish(bench.allowed(&begun)).await.unwrap();
     assert!(server.enabled && server.signed_in && !server.has_token);
     assert!(listing.tools[0].usable);
-    let tools = bench.process().tools(bench.tenant).await;
+    let tools = bench.process().tools(bench.tenant).await.unwrap();
     assert_eq!(call(&tools, "s__note", json!({"n": 1})).await.unwrap().content, r#"{"n":1}"#);
     assert_eq!(bench.remote.received("tools/call")[0].0, "Bearer access-1");
     assert_eq!(bench.granted(), 1);
@@ -87,7 +87,8 @@ async fn a_user_signs_in_and_agents_use_the_server_with_the_token() {
 async fn a_token_is_renewed_once_when_it_is_refused_however_many_processes_need_it() {
     let bench = Bench::signed_in().await;
     let processes = [bench.process(), bench.process()];
-    let tools = join_all(processes.iter().map(|process| process.tools(bench.tenant))).await;
+    let listings = join_all(processes.iter().map(|process| process.tools(bench.tenant))).await;
+    let tools: Vec<_> = listings.into_iter().map(Result::unwrap).collect();
     bench.remote.authority(|authority| authority.revoke_access());
     let calls = tools.iter().flat_map(|tools| (0..3).map(move |n| call(tools, "s__note", json!({"n": n}))));
     for outcome in join_all(calls).await {
@@ -104,7 +105,7 @@ async fn a_token_is_renewed_before_it_expires() {
     bench.finish(bench.allowed(&begun)).await.unwrap();
     let before = bench.granted();
     bench.remote.authority(|authority| authority.lifetime = 3600);
-    let tools = bench.process().tools(bench.tenant).await;
+    let tools = bench.process().tools(bench.tenant).await.unwrap();
     call(&tools, "s__note", json!({})).await.unwrap();
     assert_eq!(bench.granted(), before + 1);
     assert!(bench.remote.received("tools/call")[0].0.ends_with(&format!("access-{}", before + 1)));
@@ -113,7 +114,7 @@ async fn a_token_is_renewed_before_it_expires() {
 #[tokio::test]
 async fn a_sign_in_that_has_ended_is_shown_and_another_one_mends_it() {
     let bench = Bench::signed_in().await;
-    let tools = bench.process().tools(bench.tenant).await;
+    let tools = bench.process().tools(bench.tenant).await.unwrap();
     bench.remote.authority(|authority| authority.revoke_all());
     let ended = call(&tools, "s__note", json!({})).await.unwrap_err();
     assert!(matches!(&ended, ToolError::Refused(why) if why.contains("Sign in again")), "{ended:?}");
@@ -128,11 +129,11 @@ async fn a_sign_in_that_has_ended_is_shown_and_another_one_mends_it() {
 async fn a_process_that_has_a_session_takes_the_tokens_of_a_second_sign_in() {
     let bench = Bench::signed_in().await;
     let warm = bench.process();
-    call(&warm.tools(bench.tenant).await, "s__note", json!({})).await.unwrap();
+    call(&warm.tools(bench.tenant).await.unwrap(), "s__note", json!({})).await.unwrap();
     let begun = bench.begin().await.unwrap();
     bench.finish(bench.allowed(&begun)).await.unwrap();
     warm.expire(bench.tenant);
-    call(&warm.tools(bench.tenant).await, "s__note", json!({})).await.unwrap();
+    call(&warm.tools(bench.tenant).await.unwrap(), "s__note", json!({})).await.unwrap();
     let tokens: Vec<String> =
         bench.remote.received("tools/call").into_iter().map(|(token, _)| token).collect();
     // The server still accepts the first token, perhaps that of another account.
@@ -147,7 +148,7 @@ async fn a_renewal_never_replaces_a_sign_in_that_was_made_meanwhile() {
     for (revoke, granted) in cases {
         let bench = Bench::signed_in().await;
         let process = bench.process();
-        let tools = process.tools(bench.tenant).await;
+        let tools = process.tools(bench.tenant).await.unwrap();
         bench.remote.authority(revoke);
         let held = bench.remote.hold_renewals().await;
         let renews = call(&tools, "s__note", json!({}));
@@ -164,7 +165,7 @@ async fn a_renewal_never_replaces_a_sign_in_that_was_made_meanwhile() {
         let (outcome, ()) = tokio::join!(renews, signs_in);
         outcome.unwrap();
         assert!(bench.process().list(bench.tenant).await.unwrap()[0].signed_in);
-        for tools in [tools, bench.process().tools(bench.tenant).await] {
+        for tools in [tools, bench.process().tools(bench.tenant).await.unwrap()] {
             call(&tools, "s__note", json!({})).await.unwrap();
         }
         let token = format!("Bearer access-{}", granted + 1);
