@@ -7,6 +7,7 @@ use sequent_jobs::NewJob;
 use sequent_tables::{
     Cancelled, Error as TableError, Label, Retry, Row, Store, Transaction, Update, Write, attribute, key,
 };
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     DeliverWebhook, DeliverWebhookInput, Error, EventType, WebhookEvent,
@@ -38,16 +39,28 @@ pub async fn tell(
     events: &[WebhookEvent],
     now: Timestamp,
 ) -> Result<usize, Error> {
-    let webhooks: Vec<StoredWebhook> = store.every(key::webhooks(tenant)).await?;
+    let rows: Vec<WebhookRow> = store.every(key::webhooks(tenant)).await?;
     let mut told = 0;
-    for webhook in webhooks {
+    for row in rows {
+        let WebhookRow::Known(webhook) = row else {
+            tracing::error!(%tenant, "could not read the row of a webhook; it is told nothing, and the others are");
+            continue;
+        };
         let wanted: Vec<&WebhookEvent> = events.iter().filter(|event| webhook.wants(event)).collect();
         for events in wanted.chunks(AT_ONCE) {
             let telling = Telling { store, tenant, now };
-            told += Box::pin(telling.add(webhook.clone(), events.to_vec())).await?.len();
+            told += Box::pin(telling.add((*webhook).clone(), events.to_vec())).await?.len();
         }
     }
     Ok(told)
+}
+
+/// The row of a webhook. One that this build cannot read must not keep the others from being told.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WebhookRow {
+    Known(Box<StoredWebhook>),
+    Unknown(IgnoredAny),
 }
 
 impl StoredWebhook {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use sequent_core::{TenantId, Timestamp};
+use sequent_tables::{Update, key};
 
 use super::bench::{Bench, START, finished};
 use crate::{
@@ -44,6 +45,16 @@ async fn an_event_is_told_once_to_each_webhook_that_wants_it() {
     let delivered = bench.deliveries(webhook.id, Some(DeliveryStatus::Delivered)).await;
     assert_eq!(delivered.len(), 4);
     assert_eq!(delivered[0].attempts[0].status, Some(204));
+}
+
+#[tokio::test]
+async fn a_webhook_that_cannot_be_read_keeps_no_other_from_being_told() {
+    let bench = Bench::new().await;
+    let (newer, _) = bench.webhook(&bench.receiver.url("/newer")).await;
+    bench.webhook(&bench.receiver.url("/ok")).await;
+    let row = key::webhook(bench.tenant, newer.id);
+    bench.store.write(Update::of(&row).set("events", ["run.of_a_newer_version"])).await.unwrap();
+    assert_eq!(tell(&bench.store, bench.tenant, &[finished(0, START)], START).await.unwrap(), 1);
 }
 
 #[tokio::test]
