@@ -120,7 +120,7 @@ pub(crate) async fn get_tool(
 
 /// Change an HTTP tool.
 ///
-/// What is absent stays. A run sees the change from its next execution on; what a model was offered before is in the record of the
+/// A member that is absent stays as it is. A run sees the change from its next execution on; what a model was offered before is in the record of the
 /// run.
 #[utoipa::path(
     patch,

@@ -95,7 +95,7 @@ pub(crate) struct AgentPreview {
 ///
 /// Returns the first request of a run with this agent: the instructions with the values of the variables, the tools and the
 /// messages, as `GET /api/runs/{id}/context` shows them for a run. No model is asked, no run is started, and no credits are used.
-/// What would be refused as a run is refused here for the same reason.
+/// A request that would be refused as a run is refused here for the same reason.
 #[utoipa::path(
     post,
     path = "/api/agents/{id}/preview",

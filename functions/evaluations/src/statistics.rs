@@ -1,4 +1,4 @@
-//! What is counted of a version of an agent.
+//! The counters of a version of an agent, over HTTP.
 
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::AgentStatistics;

@@ -158,7 +158,7 @@ impl<'a> Execution<'a> {
         self.delegates.as_deref().unwrap_or_default()
     }
 
-    /// What the models of the run can be offered.
+    /// The tools and agents that the models of the run can be offered.
     pub(crate) fn offering(&self) -> Offering<'_> {
         Offering { state: &self.state, tools: &self.tools, agents: self.delegates() }
     }

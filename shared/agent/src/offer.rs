@@ -9,7 +9,7 @@ use sequent_tool::{Registry, Tool, client_tool};
 
 use crate::{delegates::Delegate, next::Purpose, planning};
 
-/// What the models of a run can be offered.
+/// The tools and agents that the models of a run can be offered.
 #[derive(Clone, Copy)]
 pub(crate) struct Offering<'a> {
     /// The state of the run.

@@ -89,7 +89,7 @@ impl Prepared {
     }
 }
 
-/// What a request is made of, besides its conversation.
+/// The parts that a request is made of, besides its conversation.
 pub(crate) struct Basis<'a> {
     pub(crate) offering: Offering<'a>,
     /// The instructions of the agent.

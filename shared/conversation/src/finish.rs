@@ -145,7 +145,7 @@ struct FinalRows {
     settlement: Option<Settlement>,
     /// The job that settles the run when its children and jobs have written down what they used.
     settling: Option<NewJob>,
-    /// What the run adds to the counters of its agent.
+    /// The numbers that the run adds to the counters of its agent.
     counted: Option<Update>,
     /// The place that the run gives up because it will never be executed again.
     given_up: Option<TurnState>,

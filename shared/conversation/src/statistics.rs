@@ -1,4 +1,4 @@
-//! What is counted of each version of an agent: its runs, what they cost, how long they took, and the feedback on them.
+//! Counters of each version of an agent: its runs, their costs, their durations, and the feedback on them.
 //!
 //! The transactions that decide add to the counters: the end of a run, its late settlement, and a change of feedback. So each
 //! of them is counted once. The ends of runs add to one of eight small rows, because two transactions that change one row at
@@ -99,7 +99,7 @@ fn counters_of(tenant: TenantId, run: &Run) -> Option<Key> {
     Some(key::run_statistics(tenant, agent, run.id))
 }
 
-/// What an execution of the run that has just ended adds to the counters of its agent.
+/// The numbers that an execution of the run which has just ended adds to the counters of its agent.
 pub(crate) fn counted(tenant: TenantId, run: &Run) -> Option<Update> {
     let counts = match run.status {
         RunStatus::Interrupted => Counts(BTreeMap::from([(INTERRUPTIONS.to_owned(), 1)])),
@@ -108,7 +108,7 @@ pub(crate) fn counted(tenant: TenantId, run: &Run) -> Option<Update> {
     counts.added_to(&counters_of(tenant, run)?)
 }
 
-/// What the late settlement of an ended run adds: what its children and jobs used after its end.
+/// The numbers that the late settlement of an ended run adds: the usage of its children and jobs after its end.
 pub(crate) fn counted_late(tenant: TenantId, run: &Run, usage: TokenUsage, cost: RunCost) -> Option<Update> {
     let mut counts = Counts::default();
     counts.add(INPUT, signed(usage.input_tokens) - signed(run.usage.input_tokens));
@@ -145,7 +145,7 @@ fn latency_ms(run: &Run) -> Option<u64> {
     Some(ms.saturating_sub(run.person_waits.ms))
 }
 
-/// What a change of feedback on a run of this version changes of the counters.
+/// The numbers that a change of feedback on a run of this version adds to the counters.
 pub(crate) fn rated(
     tenant: TenantId,
     of: NumberedAgent,
@@ -179,7 +179,7 @@ fn of_rating(tenant: TenantId, of: NumberedAgent, rating: Option<&Rating>, times
     thumb.into_iter().chain(scores).collect()
 }
 
-/// What is counted of a version of an agent.
+/// The counters of a version of an agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "plain data")]

@@ -172,7 +172,7 @@ impl<'a> Datasets<'a> {
     /// Reads one item. Returns `None` if the dataset has no such item.
     ///
     /// # Errors
-    /// When the table fails.
+    /// If the table fails.
     pub async fn item(
         self,
         id: DatasetId,

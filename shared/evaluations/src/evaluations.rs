@@ -107,7 +107,7 @@ impl<'a> Evaluations<'a> {
     /// Saves the results of an evaluation whose answers are all scored. One that was deleted meanwhile stays deleted.
     ///
     /// # Errors
-    /// When the table fails.
+    /// If the table fails.
     pub async fn conclude(self, id: RunId, summary: &EvaluationSummary) -> Result<(), TableError> {
         let update = Update::of(&key::evaluation(self.tenant, id)).set("summary", summary).when(exists());
         self.store.write_if(update).await?;
@@ -118,7 +118,7 @@ impl<'a> Evaluations<'a> {
 /// Reads the answers that are scored so far, in the order of their items.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn evaluated_items(
     storage: &DynamoStorage,
     tenant: TenantId,

@@ -36,7 +36,7 @@ pub struct ScheduleEntry {
     pub due_at: Timestamp,
     /// The time at which it was decided.
     pub at: Timestamp,
-    /// What has become of it.
+    /// The outcome of the due time.
     pub outcome: ScheduleOutcome,
     /// The run that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -55,7 +55,7 @@ impl std::fmt::Debug for Headers {
     }
 }
 
-/// What the secret `traces` contains.
+/// The content of the secret `traces`.
 #[derive(Default, Deserialize)]
 struct TraceSecret {
     /// Headers as in `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` with commas between, values percent-encoded.
@@ -80,7 +80,7 @@ pub(crate) enum Error {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SentSpans {
     pub(crate) spans: usize,
-    /// What the collector has refused for good, for people.
+    /// Parts that the collector has refused for good, for people.
     pub(crate) warnings: Vec<String>,
 }
 
