@@ -13,6 +13,7 @@ use sequent_aws::queue::{Batch, Error, Failures, Message, Sender};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
 use sequent_jobs::{Dispatch, Effects, Queue};
+use sequent_schedules::ScheduleDelivery;
 use sequent_tables::{Item, Store};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -99,6 +100,9 @@ impl Outbox {
         self.ended.extend(Delivery::of_end(old, new).map(|run| (origin, run)));
         for delivery in Delivery::of_change(old, new) {
             self.runs.add(origin, Message::new(delivery.tenant_id, delivery.to_json()));
+        }
+        if let Some(schedule) = ScheduleDelivery::of_end(old, new) {
+            self.jobs.add(origin, Message::new(schedule.tenant_id, schedule.to_json()));
         }
         let Effects { deliver, notify_run, dead_letter } = Effects::of(old, new);
         if let Some((tenant_id, run_id)) = notify_run {

@@ -68,7 +68,7 @@ async fn a_change_sends_the_messages_that_it_calls_for() {
 async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
     let batch = golden("batch");
-    received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
+    received.refuse(format!(r#"{{"tenant_id":"{TENANT}","run_id":"{CHILD}"}}"#));
     let failures =
         serde_json::to_value(handle(&all_to(&sender), &tables::store().await, None, &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
@@ -109,6 +109,27 @@ async fn a_record_that_can_never_be_sent_becomes_a_dead_letter_and_delays_no_oth
     let [letter] = &dead.messages()[..] else { panic!("{:?}", dead.messages()) };
     let letter: Value = serde_json::from_str(letter).unwrap();
     assert_eq!(letter["SequenceNumber"], sequence(&batch.records[1]));
+}
+
+#[tokio::test]
+async fn the_end_of_a_scheduled_run_has_its_schedule_delivered_once() {
+    let schedule = "sch_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
+    let origin =
+        json!({"M": {"id": {"S": schedule}, "due_at": {"S": "2025-11-14T09:00:00Z"}, "missed": {"N": "0"}}});
+    let mut batch = golden("run-finished");
+    batch.records[0]["dynamodb"]["NewImage"]["schedule"] = origin.clone();
+    batch.records[0]["dynamodb"]["OldImage"]["schedule"] = origin;
+    let mut later = batch.records[0].clone();
+    later["dynamodb"]["OldImage"] = later["dynamodb"]["NewImage"].clone();
+    batch.records.push(later);
+    let (runs, _) = testing::queue().await;
+    let (jobs, received) = testing::queue().await;
+    let queues = Queues { jobs, ..all_to(&runs) };
+    assert!(handle(&queues, &tables::store().await, None, &batch).await.is_empty());
+    let [delivery] = &received.messages()[..] else { panic!("{:?}", received.messages()) };
+    let delivery: Value = serde_json::from_str(delivery).unwrap();
+    assert_eq!(delivery, json!({"tenant_id": TENANT, "schedule_id": schedule}));
+    assert_eq!(received.groups(), [Some(TENANT.to_owned())]);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(crate) async fn list_schedules(
 /// At each due time a run is started in the name of the caller, with the scopes of the credential, and with the same limits,
 /// holds and problems as `POST /api/runs`. A due time whose run could not be started within ten minutes is missed: it is
 /// counted, and one run at most makes up for all that were missed together. After five refused starts in a row the schedule
-/// is paused. A tenant can have 100 schedules.
+/// is paused, and also when the API key of the request ends. A tenant can have 100 schedules.
 #[utoipa::path(
     post,
     path = "/api/schedules",
@@ -88,8 +88,9 @@ pub(crate) async fn get_schedule(
 
 /// Change a schedule.
 ///
-/// A change can pause the schedule and let it go on. /// Due times that have passed stay as they are, and those during a pause have no run. Who changes more than the pause has
-/// the runs in their own name from then on, with the scopes of the credential of the request.
+/// A change can pause the schedule and let it go on. Due times that have passed stay as they are, and those during a pause have
+/// no run. Who changes more than the pause, or lets a schedule go on that was paused because its API key had ended, has the runs
+/// in their own name from then on, with the scopes of the credential of the request.
 #[utoipa::path(
     patch,
     path = "/api/schedules/{id}",
@@ -111,8 +112,9 @@ pub(crate) async fn change_schedule(
     Json(change): Json<ScheduleChange>,
 ) -> Result<impl IntoResponse, Problem> {
     let now = Timestamp::now();
-    if !change.only_pauses() {
-        let changed = app.schedules.get(caller.tenant, id).await?.changed(change.clone(), &caller, now)?;
+    let before = app.schedules.get(caller.tenant, id).await?;
+    if before.is_taken_over_by(&change) {
+        let changed = before.changed(change.clone(), &caller, now)?;
         Box::pin(app.launcher.check(&caller, &changed.spec)).await?;
     }
     let schedule = app.schedules.change(&caller, id, &change, now).await?;

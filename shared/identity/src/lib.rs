@@ -8,6 +8,7 @@ pub mod account;
 pub mod api_key;
 pub mod audit;
 mod authenticator;
+mod authority;
 pub mod closing;
 mod config;
 mod credential;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 use sequent_tables::Store;
 
+pub use authority::{Authority, EndedAuthority};
 pub use config::Config;
 pub use credential::Credential;
 pub use credential_row::CredentialRow;

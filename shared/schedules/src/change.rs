@@ -70,18 +70,27 @@ impl ScheduleChange {
 }
 
 impl Schedule {
-    /// The schedule with a change by `caller`. Its due times begin at `now` if the change concerns them. If
-    /// more than the pause is changed, the runs are the caller's from now on, with the caller's scopes.
+    /// Returns `true` if the change makes the runs those of its caller: more than the pause is changed, or the schedule goes on
+    /// whose API key has ended, and would only be paused again.
+    #[must_use]
+    pub fn is_taken_over_by(&self, change: &ScheduleChange) -> bool {
+        let has_no_key = self.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::KeyRevoked);
+        !change.only_pauses() || (has_no_key && change.paused == Some(false))
+    }
+
+    /// The schedule with a change by `caller`. Its due times begin at `now` if the change concerns them. If the caller takes
+    /// it over, the runs are the caller's from now on, with the scopes of the caller's credential.
     ///
     /// # Errors
     /// As when a schedule is created, if it could not be created as it is after the change.
     pub fn changed(&self, change: ScheduleChange, caller: &Principal, now: Timestamp) -> Result<Self, Error> {
         let pauses = change.paused;
         let mut next = self.clone();
-        if !change.only_pauses() {
+        if self.is_taken_over_by(&change) {
             next.apply(change);
             next.user_id = caller.user;
             next.scopes = caller.scopes.restriction();
+            next.api_key = caller.api_key;
             next.spec.check()?;
         }
         next.revision += 1;

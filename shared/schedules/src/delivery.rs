@@ -1,7 +1,9 @@
 //! Messages about schedules that are due.
 
+use sequent_conversation::Delivery;
 use sequent_core::{ScheduleId, TenantId, Timestamp};
-use sequent_tables::{Due, Store, key};
+use sequent_event::RunSchedule;
+use sequent_tables::{Due, Item, Store, attribute_of, key};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::Error;
@@ -19,6 +21,15 @@ impl ScheduleDelivery {
     #[must_use]
     pub fn to_json(self) -> String {
         serde_json::to_string(&self).expect("two ids serialise to a map")
+    }
+
+    /// Returns the schedule whose run ends with a change of a row of `main`: a due time may wait for that. Returns `None` for
+    /// every other change.
+    #[must_use]
+    pub fn of_end(old: Option<&Item>, new: &Item) -> Option<Self> {
+        let ended = Delivery::of_end(old, new)?;
+        let schedule: RunSchedule = attribute_of(new, "schedule")?;
+        Some(Self { tenant_id: ended.tenant_id, schedule_id: schedule.id })
     }
 
     /// Decodes a message. Returns `None` if the text is another one.

@@ -6,6 +6,7 @@ use std::future::Future;
 
 use sequent_conversation::RunRows;
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_identity::EndedAuthority;
 use sequent_tables::{Error as DataError, Write};
 
 use crate::{Error, LastRun, Occurrence, Schedule, StartRefusal, store::replacement};
@@ -14,8 +15,12 @@ pub use run::RunLauncher;
 
 /// The runs of schedules, as far as a schedule has to know them. A simulation has others than the deployment.
 pub trait Launcher: Send + Sync {
-    /// Returns `true` if the user may still start runs.
-    fn is_active(&self, tenant: TenantId, user: UserId) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// Returns the part of the authority for runs of the schedule that has ended. Returns `None` if they may be started.
+    fn ended_authority(
+        &self,
+        tenant: TenantId,
+        schedule: &Schedule,
+    ) -> impl Future<Output = Result<Option<EndedAuthority>, Error>> + Send;
 
     /// Returns `true` if the run has not ended.
     fn is_live(&self, tenant: TenantId, run: RunId) -> impl Future<Output = Result<bool, Error>> + Send;

@@ -11,8 +11,10 @@
 //!   clock takes part.
 //! * **What becomes of it is told.** Each due time is counted as started, skipped, missed or failed. A due time whose run
 //!   could not be started within [`GRACE`] is missed; one run at most makes up for all that were missed together.
-//! * **A schedule does not fail for ever.** It is paused after [`MAX_FAILURES`] refused starts in a row, and when the account
-//!   of its user is closed or suspended.
+//! * **A schedule does not fail for ever.** It is paused after [`MAX_FAILURES`] refused starts in a row, when the account of
+//!   its user is closed or suspended, and when the API key with which it was created or changed ends.
+//! * **A due time that waits starts at the end of the run before.** The stream of the table carries that end to the queue
+//!   ([`ScheduleDelivery::of_end`]). Looks at the run, less and less often, make up for a lost message.
 
 mod change;
 mod cron;

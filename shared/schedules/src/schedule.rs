@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use sequent_core::{ProjectId, RunId, ScheduleId, Scopes, TenantId, Timestamp, UserId, pace::scaled};
+use sequent_core::{
+    ApiKeyId, Principal, ProjectId, RunId, ScheduleId, Scopes, TenantId, Timestamp, UserId, pace::scaled,
+};
 use sequent_tables::{Error as DataError, Row, derived_id, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Occurrence, ScheduleEntry, ScheduleSpec};
 
-/// Pause between two looks at the run that an occurrence waits for.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Pause before the second look at the run that an occurrence waits for. Each pause after it is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between two looks. The end of the run has the schedule delivered at once, so a look only makes up for a
+/// message that was lost, and the run may wait for a person for days.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 
 /// A schedule: what people chose, and what has become of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,9 @@ pub struct Schedule {
     /// The scopes of that user's credential. All scopes if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Scopes>,
+    /// The API key of that request. Without it no run is started. Absent if the user was signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeyId>,
     /// The reason why the schedule is paused. Absent if it is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
@@ -78,6 +86,8 @@ pub enum PauseReason {
     Failing,
     /// The account of its user was closed or suspended.
     UserDisabled,
+    /// The API key with which it was created, or its task was changed last, has expired or was revoked.
+    KeyRevoked,
 }
 
 /// An occurrence that waits for the end of the run before.
@@ -87,6 +97,17 @@ pub struct WaitingOccurrence {
     pub occurrence: Occurrence,
     /// The time of the next look at the run.
     pub look_at: Timestamp,
+    /// The looks at the run since the occurrence began to wait.
+    #[serde(default)]
+    pub looks: u32,
+}
+
+impl WaitingOccurrence {
+    /// The occurrence after so many looks at the run before, of which the last was at `now`.
+    pub(crate) fn after_looks(occurrence: Occurrence, looks: u32, now: Timestamp) -> Self {
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(looks)).min(LONGEST_PAUSE);
+        Self { occurrence, look_at: now + scaled(pause), looks }
+    }
 }
 
 /// The run that a schedule started last.
@@ -113,13 +134,14 @@ pub struct ScheduleCounts {
 }
 
 impl Schedule {
-    /// A new schedule that is active from `now` on.
-    pub(crate) fn new(spec: ScheduleSpec, user_id: UserId, scopes: Scopes, now: Timestamp) -> Self {
+    /// A new schedule of the caller that is active from `now` on.
+    pub(crate) fn new(spec: ScheduleSpec, caller: &Principal, now: Timestamp) -> Self {
         let new = Self {
             id: ScheduleId::new(),
             spec,
-            user_id,
-            scopes: scopes.restriction(),
+            user_id: caller.user,
+            scopes: caller.scopes.restriction(),
+            api_key: caller.api_key,
             paused: None,
             next_due: None,
             waiting: None,
@@ -174,11 +196,6 @@ impl Schedule {
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.scopes.unwrap_or(Scopes::ALL)
-    }
-
-    /// The time of the next look at a run that an occurrence waits for.
-    pub(crate) fn next_look(now: Timestamp) -> Timestamp {
-        now + scaled(LOOK_AGAIN)
     }
 
     /// The row, at its place in the due index.

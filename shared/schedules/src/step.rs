@@ -1,6 +1,7 @@
 //! The next step of a schedule: a function of its row, of the time, and of whether its last run has ended.
 
 use sequent_core::{RunId, Timestamp};
+use sequent_identity::EndedAuthority;
 
 use crate::{
     LastRun, Occurrence, OverlapPolicy, Pause, PauseReason, Schedule, ScheduleEntry, ScheduleOutcome,
@@ -118,32 +119,41 @@ impl Schedule {
         next.pause(Pause { reason: PauseReason::Failing, detail: Some(detail), at: now })
     }
 
-    /// The schedule after its user was found to be disabled: the due time counts as missed, and no other comes.
+    /// The schedule after the authority for its runs was found to have ended: the due time counts as missed, and no other comes.
     #[must_use]
-    pub fn without_user(&self, occurrence: &Occurrence, now: Timestamp) -> Self {
+    pub fn without_authority(&self, occurrence: &Occurrence, ended: EndedAuthority, now: Timestamp) -> Self {
         let missed = occurrence.clone().into_missed();
-        let next = self.passed(&missed, ScheduleOutcome::Missed, None, now);
-        let detail = "The account of the user whose schedule this is was closed or suspended.".to_owned();
-        next.pause(Pause { reason: PauseReason::UserDisabled, detail: Some(detail), at: now })
+        let mut next = self.passed(&missed, ScheduleOutcome::Missed, None, now);
+        // One that has waited is counted as missed, and not also as skipped.
+        next.waiting = next.waiting.filter(|waiting| waiting.occurrence != *occurrence);
+        let (reason, detail) = match ended {
+            EndedAuthority::User => (
+                PauseReason::UserDisabled,
+                "The account of the user whose schedule this is was closed or suspended.",
+            ),
+            EndedAuthority::ApiKey => (
+                PauseReason::KeyRevoked,
+                "The API key with which the schedule was created or changed has expired or was revoked. Whoever lets it go on has the runs in their own name.",
+            ),
+        };
+        next.pause(Pause { reason, detail: Some(detail.to_owned()), at: now })
     }
 
     /// The schedule while an occurrence waits.
     #[must_use]
     pub fn queued(&self, occurrence: &Occurrence, now: Timestamp) -> Self {
         let mut next = self.moved(occurrence, now);
-        next.waiting =
-            Some(WaitingOccurrence { occurrence: occurrence.clone(), look_at: Self::next_look(now) });
+        next.waiting = Some(WaitingOccurrence::after_looks(occurrence.clone(), 0, now));
         next
     }
 
     /// The schedule while the run before has not ended.
     #[must_use]
     pub fn looking_again(&self, now: Timestamp) -> Self {
-        let mut next = Self { revision: self.revision + 1, ..self.clone() };
-        if let Some(waiting) = &mut next.waiting {
-            waiting.look_at = Self::next_look(now);
-        }
-        next
+        let waits_on = |waiting: WaitingOccurrence| {
+            WaitingOccurrence::after_looks(waiting.occurrence, waiting.looks + 1, now)
+        };
+        Self { waiting: self.waiting.clone().map(waits_on), revision: self.revision + 1, ..self.clone() }
     }
 
     /// The schedule without due times. An occurrence that waits is skipped.

@@ -40,7 +40,7 @@ impl Schedules {
         now: Timestamp,
     ) -> Result<Schedule, Error> {
         spec.check()?;
-        let schedule = Schedule::new(spec, caller.user, caller.scopes, now);
+        let schedule = Schedule::new(spec, caller, now);
         authorise(&schedule, caller)?;
         if schedule.next_due.is_none() {
             return Err(Error::NeverDue);
@@ -94,7 +94,7 @@ impl Schedules {
         loop {
             let before = self.get(caller.tenant, id).await?;
             let after = before.changed(change.clone(), caller, now)?;
-            if !change.only_pauses() {
+            if before.is_taken_over_by(change) {
                 authorise(&after, caller)?;
             }
             if self.replace(caller.tenant, &before, &after).await? {

@@ -51,49 +51,58 @@ impl<L: Launcher> ScheduleWorker<L> {
                 Err(Error::NotFound) => return Ok(ScheduleWorked::Nothing),
                 found => found?,
             };
-            match schedule.acts_at() {
-                None => return Ok(ScheduleWorked::Nothing),
-                Some(at) if at > now => return Ok(ScheduleWorked::NotYet(at)),
-                Some(_) => self.take_step(tenant, &schedule, now).await?,
+            let Some(at) = schedule.acts_at() else { return Ok(ScheduleWorked::Nothing) };
+            // The end of the run before has the schedule delivered before the next look at that run.
+            let is_over = schedule.waiting.is_some() && !self.last_run_is_live(tenant, &schedule).await?;
+            if at > now && !is_over {
+                return Ok(ScheduleWorked::NotYet(at));
             }
+            self.take_step(tenant, &schedule, now).await?;
         }
         Ok(ScheduleWorked::Unfinished)
     }
 
+    async fn last_run_is_live(&self, tenant: TenantId, schedule: &Schedule) -> Result<bool, Error> {
+        match schedule.last_run {
+            Some(run) => self.launcher.is_live(tenant, run.run_id).await,
+            None => Ok(false),
+        }
+    }
+
     /// Takes one step. If the schedule was changed meanwhile, nothing has happened, and the next step is decided anew.
     async fn take_step(&self, tenant: TenantId, schedule: &Schedule, now: Timestamp) -> Result<(), Error> {
-        let is_live = match schedule.last_run {
-            Some(run) => self.launcher.is_live(tenant, run.run_id).await?,
-            None => false,
-        };
+        let is_live = self.last_run_is_live(tenant, schedule).await?;
         let after = match schedule.step(now, is_live) {
             ScheduleStep::Rest => return Ok(()),
             ScheduleStep::LookAgain => schedule.looking_again(now),
             ScheduleStep::Queue(occurrence) => schedule.queued(&occurrence, now),
             ScheduleStep::Pass(occurrence, outcome) => schedule.passed(&occurrence, outcome, None, now),
-            ScheduleStep::Start(occurrence) | ScheduleStep::Replace(occurrence)
-                if !self.launcher.is_active(tenant, schedule.user_id).await? =>
-            {
-                schedule.without_user(&occurrence, now)
+            ScheduleStep::Start(occurrence) => {
+                return self.start(tenant, schedule, &occurrence, None, now).await;
             }
-            ScheduleStep::Start(occurrence) => return self.start(tenant, schedule, &occurrence, now).await,
             ScheduleStep::Replace(occurrence) => {
-                if let Some(LastRun { run_id, .. }) = schedule.last_run {
-                    self.launcher.stop(tenant, run_id, schedule.user_id).await?;
-                }
-                return self.start(tenant, schedule, &occurrence, now).await;
+                return self.start(tenant, schedule, &occurrence, schedule.last_run, now).await;
             }
         };
         self.write(tenant, schedule, &after).await
     }
 
+    /// Starts the run of an occurrence, after it has stopped the one that it replaces.
     async fn start(
         &self,
         tenant: TenantId,
         schedule: &Schedule,
         occurrence: &Occurrence,
+        replaced: Option<LastRun>,
         now: Timestamp,
     ) -> Result<(), Error> {
+        if let Some(ended) = self.launcher.ended_authority(tenant, schedule).await? {
+            let after = schedule.without_authority(occurrence, ended, now);
+            return self.write(tenant, schedule, &after).await;
+        }
+        if let Some(LastRun { run_id, .. }) = replaced {
+            self.launcher.stop(tenant, run_id, schedule.user_id).await?;
+        }
         let launch = Launch { tenant, schedule, occurrence, is_by_hand: false, now };
         let after = match self.launcher.launch(launch).await? {
             Launched::New(run) => {

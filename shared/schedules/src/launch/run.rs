@@ -8,7 +8,7 @@ use sequent_core::{
     ApiError, Code, Principal, ProjectId, RunId, ScheduleId, TenantId, Timestamp, UserId, Via,
 };
 use sequent_event::{CancelReason, RunSchedule};
-use sequent_identity::suspension::may_act;
+use sequent_identity::{Authority, EndedAuthority};
 use sequent_runlog::LogKey;
 use sequent_tables::{
     Retry, Store,
@@ -149,8 +149,13 @@ impl RunLauncher {
 }
 
 impl Launcher for RunLauncher {
-    async fn is_active(&self, tenant: TenantId, user: UserId) -> Result<bool, Error> {
-        Ok(may_act(self.store(), tenant, user).await?)
+    async fn ended_authority(
+        &self,
+        tenant: TenantId,
+        schedule: &Schedule,
+    ) -> Result<Option<EndedAuthority>, Error> {
+        let authority = Authority { tenant, user: schedule.user_id, api_key: schedule.api_key };
+        Ok(authority.ended(self.store(), Timestamp::now()).await?)
     }
 
     async fn is_live(&self, tenant: TenantId, run: RunId) -> Result<bool, Error> {

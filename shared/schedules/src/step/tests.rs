@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sequent_core::{ProjectId, Scopes, UserId};
+use sequent_core::{Principal, ProjectId, Scopes, TenantId, UserId, Via};
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,7 +19,15 @@ fn spec(more: Value) -> ScheduleSpec {
 }
 
 fn schedule(more: Value) -> Schedule {
-    Schedule::new(spec(more), UserId::new(), Scopes::ALL, START)
+    let caller = Principal {
+        tenant: TenantId::new(),
+        user: UserId::new(),
+        session: None,
+        api_key: None,
+        scopes: Scopes::ALL,
+        via: Via::Bearer,
+    };
+    Schedule::new(spec(more), &caller, START)
 }
 
 fn run() -> LastRun {
@@ -89,7 +97,7 @@ fn a_live_run_is_left_queued_behind_or_replaced() {
     let queued = of("queue").queued(&come, due);
     assert_eq!((queued.next_due, queued.acts_at()), (Some(due + HOUR), Some(due + MINUTE)));
     assert_eq!(queued.step(due + MINUTE, true), ScheduleStep::LookAgain);
-    assert_eq!(queued.looking_again(due + MINUTE).acts_at(), Some(due + 2 * MINUTE));
+    assert_eq!(queued.looking_again(due + MINUTE).acts_at(), Some(due + 3 * MINUTE));
     let second = Occurrence::on_time(due + HOUR);
     assert_eq!(queued.step(due + HOUR, true), ScheduleStep::Pass(second.clone(), ScheduleOutcome::Skipped));
     let skipped = queued.passed(&second, ScheduleOutcome::Skipped, None, due + HOUR);
@@ -98,6 +106,25 @@ fn a_live_run_is_left_queued_behind_or_replaced() {
     let started = skipped.started(&come, run(), due + HOUR);
     assert_eq!((started.waiting, started.next_due), (None, Some(due + 2 * HOUR)));
     assert_eq!(started.counts, counts(1, 1, 0, 0));
+}
+
+#[test]
+fn a_run_that_lasts_for_days_is_looked_at_less_and_less_often() {
+    let schedule = schedule(json!({"every_seconds": 31_622_400, "overlap": "queue"}));
+    let due = schedule.next_due.unwrap();
+    let mut waiting = schedule.queued(&Occurrence::on_time(due), due);
+    let mut now = due;
+    let mut pauses = Vec::new();
+    while now < due + 72 * HOUR {
+        let look_at = waiting.acts_at().unwrap();
+        pauses.push(look_at.since(now).as_secs() / 60);
+        now = look_at;
+        assert_eq!(waiting.step(now, true), ScheduleStep::LookAgain);
+        waiting = waiting.looking_again(now);
+    }
+    assert_eq!(pauses[..7], [1, 2, 4, 8, 16, 30, 30]);
+    assert!(pauses.len() < 150, "{} looks in three days", pauses.len());
+    assert_eq!(waiting.step(now, false), ScheduleStep::Start(Occurrence::on_time(due)));
 }
 
 #[test]
@@ -130,12 +157,19 @@ fn a_run_between_two_refusals_begins_the_count_again() {
 }
 
 #[test]
-fn without_its_user_a_schedule_is_paused_and_the_time_is_missed() {
+fn without_its_user_or_key_a_schedule_is_paused_and_the_time_is_missed() {
     let schedule = schedule(json!({"every_seconds": 3600}));
     let due = START + HOUR;
-    let paused = schedule.without_user(&Occurrence::on_time(due), due);
-    assert_eq!((paused.counts, paused.last_missed.clone()), (counts(0, 0, 1, 0), vec![due]));
-    assert_eq!(paused.paused.unwrap().reason, PauseReason::UserDisabled);
+    for (ended, reason) in
+        [(EndedAuthority::User, PauseReason::UserDisabled), (EndedAuthority::ApiKey, PauseReason::KeyRevoked)]
+    {
+        let paused = schedule.without_authority(&Occurrence::on_time(due), ended, due);
+        assert_eq!((paused.counts, paused.last_missed.clone()), (counts(0, 0, 1, 0), vec![due]));
+        assert_eq!(paused.paused.unwrap().reason, reason);
+        let waiting = schedule.queued(&Occurrence::on_time(due), due);
+        let paused = waiting.without_authority(&Occurrence::on_time(due), ended, due + MINUTE);
+        assert_eq!((paused.counts, paused.waiting), (counts(0, 0, 1, 0), None));
+    }
 }
 
 #[test]

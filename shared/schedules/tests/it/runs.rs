@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sequent_billing::{Credits, Markup, Plans, Terms};
 use sequent_conversation::{Run, RunStarter, RunStatus, RunStore, Runs};
-use sequent_core::{MicroCredits, Principal, ScheduleId, Scopes, Timestamp};
+use sequent_core::{MicroCredits, Principal, ScheduleId, Scope, Scopes, SessionId, Timestamp};
 use sequent_definitions::{AgentDefinition, Agents, NewAgent, NewVersion};
 use sequent_event::RunSchedule;
 use sequent_runlog::{DynamoStorage, LogKey, Settings, read_all};
 use sequent_schedules::{
-    PauseReason, RunLauncher, Schedule, ScheduleOutcome, ScheduleWorked, ScheduleWorker, Schedules,
+    Error, PauseReason, RunLauncher, Schedule, ScheduleChange, ScheduleDelivery, ScheduleOutcome,
+    ScheduleWorked, ScheduleWorker, Schedules,
 };
 use sequent_tables::{Row, Store, Update, key, testing};
 use serde_json::{Value, json};
@@ -67,6 +68,22 @@ impl Bench {
         self.store.put(Row::new(&key::user(tenant, user), &row).unwrap()).await.unwrap();
         let row = json!({"tenant": tenant, "user": user, "password_hash": "none"});
         self.store.put(Row::new(&key::lookup::email(EMAIL), &row).unwrap()).await.unwrap();
+        self.put_api_key(&self.caller, None).await;
+    }
+
+    async fn put_api_key(&self, of: &Principal, valid_until: Option<Timestamp>) {
+        let id = of.api_key.unwrap();
+        let row = json!({
+            "id": id, "name": "robot", "prefix": "sk_1", "scopes": of.scopes, "user": of.user,
+            "created_at": self.start, "valid_until": valid_until, "digest": "none",
+        });
+        self.store.put(Row::new(&key::api_key(of.tenant, id), &row).unwrap()).await.unwrap();
+    }
+
+    /// Changes the schedule at its creation time.
+    async fn change(&self, by: &Principal, id: ScheduleId, change: Value) -> Result<Schedule, Error> {
+        let change: ScheduleChange = serde_json::from_value(change).unwrap();
+        self.schedules.change(by, id, &change, self.start).await
     }
 
     /// Creates a schedule that is due every hour from now on.
@@ -171,6 +188,28 @@ async fn a_queued_run_starts_after_the_one_before() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_run_before_starts_the_queued_one_before_the_next_look() {
+    let bench = Bench::new().await;
+    let id = bench.hourly(json!({"overlap": "queue"})).await;
+    let first = bench.run(&bench.work(id, 1).await).await;
+    let waiting = bench.work(id, 2).await;
+    let now = bench.start + HOUR * 2 + Duration::from_secs(5);
+    let look_at = waiting.acts_at().unwrap();
+    assert!(look_at > now);
+    let early = bench.worker.work(bench.caller.tenant, id, now).await.unwrap();
+    assert_eq!(early, ScheduleWorked::NotYet(look_at), "the run before has not ended");
+    let before = bench.store.get_item(&key::run(bench.caller.tenant, first.id)).await.unwrap().unwrap();
+    bench.end(&first).await;
+    let after = bench.store.get_item(&key::run(bench.caller.tenant, first.id)).await.unwrap().unwrap();
+    let delivery = ScheduleDelivery::of_end(Some(&before), &after);
+    assert_eq!(delivery, Some(ScheduleDelivery { tenant_id: bench.caller.tenant, schedule_id: id }));
+    assert_eq!(ScheduleDelivery::of_end(Some(&after), &after), None);
+    bench.worker.work(bench.caller.tenant, id, now).await.unwrap();
+    let started = bench.schedules.get(bench.caller.tenant, id).await.unwrap();
+    assert_eq!((started.counts.started, started.waiting), (2, None));
+}
+
+#[tokio::test]
 async fn a_run_that_is_replaced_is_cancelled() {
     let bench = Bench::new().await;
     let id = bench.hourly(json!({"overlap": "cancel"})).await;
@@ -225,6 +264,40 @@ async fn a_suspended_or_closed_account_pauses_its_schedules() {
     bench.store.delete(&address).await.unwrap();
     let schedule = bench.work(closed, 1).await;
     assert_eq!((schedule.paused.unwrap().reason, schedule.counts.started), (PauseReason::UserDisabled, 0));
+}
+
+#[tokio::test]
+async fn a_revoked_or_expired_key_pauses_its_schedules_and_whoever_lets_them_go_on_answers_for_them() {
+    let bench = Bench::new().await;
+    let Principal { tenant, user, .. } = bench.caller;
+    let robot = Principal { tenant, user, ..caller(Scopes::ALL) };
+    bench.put_api_key(&robot, Some(bench.start + HOUR * 2)).await;
+    let created = bench.schedules.create(&robot, spec(json!({"every_seconds": 3600})), bench.start).await;
+    let id = created.unwrap().id;
+    let run = bench.run(&bench.work(id, 1).await).await;
+    bench.end(&run).await;
+    bench.put_api_key(&robot, Some(bench.start)).await;
+    let expired = bench.work(id, 2).await;
+    assert_eq!((expired.paused.unwrap().reason, expired.counts.missed), (PauseReason::KeyRevoked, 1));
+
+    let narrow = Principal {
+        scopes: Scopes::NONE.with(Scope::SchedulesWrite).with(Scope::Chat),
+        ..bench.caller.clone()
+    };
+    let resumed = bench.change(&narrow, id, json!({"paused": false})).await.unwrap();
+    assert_eq!((resumed.scopes(), resumed.paused), (narrow.scopes, None));
+    assert_eq!(bench.work(id, 3).await.counts.started, 2);
+
+    bench.store.delete(&key::api_key(tenant, narrow.api_key.unwrap())).await.unwrap();
+    let revoked = bench.work(id, 4).await;
+    assert_eq!(outcomes(&revoked)[0], ScheduleOutcome::Skipped, "the run before has not ended");
+    bench.end(&bench.run(&revoked).await).await;
+    let revoked = bench.work(id, 5).await;
+    assert_eq!((revoked.paused.unwrap().reason, revoked.counts.started), (PauseReason::KeyRevoked, 2));
+
+    let signed_in = Principal { api_key: None, session: Some(SessionId::new()), ..bench.caller.clone() };
+    let theirs = bench.change(&signed_in, id, json!({"paused": false})).await.unwrap();
+    assert_eq!((theirs.api_key, theirs.scopes()), (None, Scopes::ALL));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::{
 use futures::future::join_all;
 use jiff::tz::TimeZone;
 use sequent_core::{ProjectId, RunId, ScheduleId, Scopes, TenantId, Timestamp, UserId};
+use sequent_identity::EndedAuthority;
 use sequent_schedules::{
     Error, LastRun, Launch, Launched, Launcher, Occurrence, Schedule, ScheduleDelivery, ScheduleWorker,
     Schedules, postpone,
@@ -80,8 +81,8 @@ impl SimulatedRuns {
 }
 
 impl Launcher for SimulatedRuns {
-    async fn is_active(&self, _: TenantId, _: UserId) -> Result<bool, Error> {
-        Ok(true)
+    async fn ended_authority(&self, _: TenantId, _: &Schedule) -> Result<Option<EndedAuthority>, Error> {
+        Ok(None)
     }
 
     async fn is_live(&self, _: TenantId, _: RunId) -> Result<bool, Error> {
