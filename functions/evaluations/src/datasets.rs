@@ -129,7 +129,6 @@ pub(crate) async fn get_dataset(
     responses(
         (status = 204, description = "The dataset is deleted."),
         (status = 404, description = "The tenant has no such dataset."),
-        (status = 409, description = "Items were added meanwhile (`conflict`)."),
         Problems
     ),
 )]

@@ -27,6 +27,8 @@ const CONCURRENCY: usize = 8;
 
 /// The attribute of the settings that counts the datasets.
 const COUNT: &str = "datasets";
+/// The attribute of a dataset whose deletion has begun.
+const DELETING: &str = "deleting";
 
 const HEAD: Label = Label::new("head");
 const COUNTER: Label = Label::new("counter");
@@ -50,6 +52,10 @@ pub struct Dataset {
     pub created_at: Timestamp,
     /// The time at which items were last added.
     pub updated_at: Timestamp,
+    /// The deletion has begun: the dataset takes no items any more and is not found. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub(crate) deleting: bool,
 }
 
 /// A dataset to create.
@@ -97,6 +103,7 @@ impl<'a> Datasets<'a> {
             user_id: new.user,
             created_at: now,
             updated_at: now,
+            deleting: false,
         };
         check_size(&dataset)?;
         let has_room = attribute(COUNT).is_none().or(attribute(COUNT).is_below(MAX_DATASETS));
@@ -134,7 +141,8 @@ impl<'a> Datasets<'a> {
                 .set("items", after.items)
                 .set("bytes", after.bytes)
                 .set("updated_at", now)
-                .when(attribute("items").equals(before.items));
+                .when(attribute("items").equals(before.items))
+                .when(attribute(DELETING).is_absent());
             let transaction = Transaction::new().write(update).label(HEAD);
             let rows = new.rows.into_iter().map(Write::put);
             let transaction = rows.fold(transaction, Transaction::write);
@@ -152,10 +160,11 @@ impl<'a> Datasets<'a> {
     /// # Errors
     /// [`Error::DatasetNotFound`], or when the table fails.
     pub async fn get(self, id: DatasetId) -> Result<Dataset, Error> {
-        self.store.get(&key::dataset(self.tenant, id)).await?.ok_or(Error::DatasetNotFound)
+        let dataset: Option<Dataset> = self.store.get(&key::dataset(self.tenant, id)).await?;
+        dataset.filter(|dataset| !dataset.deleting).ok_or(Error::DatasetNotFound)
     }
 
-    /// Reads a page of the datasets, newest first.
+    /// Reads a page of the datasets, newest first. Those that are being deleted are left out.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table fails.
@@ -166,7 +175,9 @@ impl<'a> Datasets<'a> {
         limit: Option<u32>,
     ) -> Result<Page<Dataset>, Error> {
         let request = PageRequest::new(key::datasets(self.tenant)).limit(limit).cursor(cursors, cursor)?;
-        Ok(self.store.page(&request).await?)
+        let mut page: Page<Dataset> = self.store.page(&request).await?;
+        page.items.retain(|dataset| !dataset.deleting);
+        Ok(page)
     }
 
     /// Reads one item. Returns `None` if the dataset has no such item.
@@ -214,25 +225,34 @@ impl<'a> Datasets<'a> {
         Ok(if is_last { page.at_end() } else { page })
     }
 
-    /// Deletes a dataset: its items, and then its row, unless items were added meanwhile. A call that is repeated after an error
-    /// deletes the rest.
+    /// Deletes a dataset: its items, and then its row. No items are added once it has begun. A call that is repeated after an
+    /// error deletes the rest.
     ///
     /// # Errors
-    /// [`Error::DatasetNotFound`], [`Error::Overtaken`], or when the table fails.
+    /// [`Error::DatasetNotFound`], or when the table fails.
     pub async fn delete(self, id: DatasetId) -> Result<(), Error> {
-        let dataset = self.get(id).await?;
+        self.begin_deletion(id).await?;
+        // Read after the mark, so that it counts all items that there will ever be.
+        let dataset: Option<Dataset> = self.store.get(&key::dataset(self.tenant, id)).await?;
+        let dataset = dataset.ok_or(Error::DatasetNotFound)?;
         let items = (1..=dataset.items).rev().map(|number| key::dataset_item(self.tenant, id, number));
         let deletions = stream::iter(items).map(|key| async move { self.store.delete(&key).await });
         deletions.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-        let is_unchanged = exists().and(attribute("items").equals(dataset.items));
         let transaction = Transaction::new()
-            .write(Write::delete(&key::dataset(self.tenant, id)).when(is_unchanged))
+            .write(Write::delete(&key::dataset(self.tenant, id)).when(exists()))
             .label(HEAD)
             .write(Update::of(&key::dataset_settings(self.tenant)).add(COUNT, -1));
         match self.store.commit(transaction, Retry::CONTENDED).await {
-            Err(cancelled) if cancelled.refused(HEAD) => Err(Error::Overtaken),
+            // Another call has deleted the rest.
+            Err(cancelled) if cancelled.refused(HEAD) => Err(Error::DatasetNotFound),
             committed => Ok(committed?),
         }
+    }
+
+    /// Marks the dataset. The mark is a condition of each addition.
+    async fn begin_deletion(self, id: DatasetId) -> Result<(), Error> {
+        let mark = Update::of(&key::dataset(self.tenant, id)).set(DELETING, true).when(exists());
+        if self.store.write_if(mark).await? { Ok(()) } else { Err(Error::DatasetNotFound) }
     }
 
     /// Checks the items and makes rows of them, with the numbers after `last`.

@@ -81,6 +81,42 @@ async fn a_deleted_dataset_leaves_nothing_and_makes_room() {
 }
 
 #[tokio::test]
+async fn a_deletion_at_the_same_time_as_additions_leaves_no_item() {
+    let bench = Bench::new().await;
+    let dataset = bench.create(&vec![item("first"); 40]).await.unwrap();
+    let adding = async {
+        loop {
+            match bench.datasets().add(dataset.id, &[item("more")], Timestamp::now()).await {
+                Ok(_) => {}
+                Err(refused) => return refused,
+            }
+        }
+    };
+    let (refused, deleted) = futures::join!(adding, bench.datasets().delete(dataset.id));
+    deleted.unwrap();
+    assert!(matches!(refused, Error::DatasetNotFound), "{refused:?}");
+    let items = PageRequest::new(key::dataset_items(bench.tenant));
+    assert_eq!(bench.store.page_items(&items).await.unwrap().items.len(), 0);
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_cut_short_is_not_seen_and_can_be_completed() {
+    let bench = Bench::new().await;
+    let dataset = bench.create(&[item("a")]).await.unwrap();
+    bench.datasets().begin_deletion(dataset.id).await.unwrap();
+    let list = bench.datasets().list(&bench.cursors, None, None).await.unwrap();
+    assert_eq!(list.items, []);
+    let refused = bench.datasets().add(dataset.id, &[item("b")], Timestamp::now()).await;
+    assert!(matches!(refused, Err(Error::DatasetNotFound)), "{refused:?}");
+    let refused = bench.datasets().items(dataset.id, &bench.cursors, None, None).await;
+    assert!(matches!(refused, Err(Error::DatasetNotFound)), "{refused:?}");
+    bench.datasets().delete(dataset.id).await.unwrap();
+    let refused = bench.datasets().delete(dataset.id).await;
+    assert!(matches!(refused, Err(Error::DatasetNotFound)), "{refused:?}");
+    assert_eq!(bench.datasets().item(dataset.id, 1).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn items_and_datasets_are_bounded() {
     let bench = Bench::new().await;
     for (items, position) in [
