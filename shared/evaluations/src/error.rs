@@ -29,6 +29,9 @@ pub enum Error {
     /// A run cannot become an item.
     #[error("{0} {1}")]
     Run(RunId, &'static str),
+    /// The runs have more events together than this, too many to make items of them in one request.
+    #[error("the runs have more than {0} events")]
+    TooManyEvents(u64),
     /// Another request was first. After several attempts this is the answer to the caller.
     #[error("another request was first")]
     Overtaken,
@@ -80,6 +83,13 @@ impl ApiError for Error {
             Self::Run(run, reason) => {
                 let detail = format!("{run} {reason}, so it cannot become an item.");
                 ErrorDetails::new(Code::ValidationFailed, detail).at("/runs", *reason)
+            }
+            Self::TooManyEvents(max) => {
+                let detail = format!(
+                    "The runs have more than {max} events together. Give fewer of them, and the others in another request."
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/runs", format!("must have at most {max} events together"))
             }
             Self::Overtaken => ErrorDetails::new(Code::Conflict, "Another request was first. Try again."),
             Self::Conversation(error) => error.details(),

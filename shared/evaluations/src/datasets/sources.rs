@@ -1,16 +1,21 @@
 //! Items that are made from runs.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use sequent_conversation::{Feedback, FeedbackFilter, Runs, list_feedback};
 use sequent_core::{RunId, TenantId};
 use sequent_definitions::Agents;
 use sequent_event::{RunAgent, State, Thumb};
-use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage as _, read_all};
 use sequent_tables::{CursorKey, key::NumberedAgent};
 use serde_json::{Map, Value};
 
 use super::{ItemText, NewItem};
 use crate::Error;
 
+/// Runs that are read at the same time.
+const CONCURRENCY: usize = 8;
+/// Events of several runs that one request reads at most. All of them are read again to find the answers.
+const MAX_EVENTS: u64 = 50_000;
 /// Pages of feedback that are looked through for rated runs.
 const MAX_PAGES: usize = 20;
 
@@ -71,13 +76,24 @@ impl ItemSources<'_> {
 /// one. The items are copies: they stay if the conversation of a run is deleted.
 ///
 /// # Errors
-/// [`Error::Conversation`] if there is no such run, [`Error::Run`] if a run has no answer, or when the table or a log fails.
+/// [`Error::Conversation`] if there is no such run, [`Error::Run`] if a run has no answer, [`Error::TooManyEvents`], or when the
+/// table or a log fails.
 pub async fn items_of_runs(sources: ItemSources<'_>, runs: &[RunId]) -> Result<Vec<NewItem>, Error> {
-    let mut items = Vec::new();
-    for run in runs {
-        items.push(item_of_run(sources, *run).await?);
+    check_length(sources, runs, MAX_EVENTS).await?;
+    let items = stream::iter(runs.to_vec()).map(|run| Box::pin(item_of_run(sources, run)));
+    items.buffered(CONCURRENCY).try_collect().await
+}
+
+/// Checks, by the ends of their logs, that several runs have at most `max` events together. One run is always short enough.
+async fn check_length(sources: ItemSources<'_>, runs: &[RunId], max: u64) -> Result<(), Error> {
+    if runs.len() < 2 {
+        return Ok(());
     }
-    Ok(items)
+    let ItemSources { storage, tenant, .. } = sources;
+    let tails = stream::iter(runs.to_vec()).map(|run| storage.tail(LogKey { tenant, run }));
+    let tails = tails.buffered(CONCURRENCY).try_collect::<Vec<_>>().await?;
+    let events: u64 = tails.iter().flatten().map(|tail| tail.last().0).sum();
+    if events > max { Err(Error::TooManyEvents(max)) } else { Ok(()) }
 }
 
 async fn item_of_run(sources: ItemSources<'_>, run: RunId) -> Result<NewItem, Error> {
@@ -110,4 +126,35 @@ async fn own_variables(sources: ItemSources<'_>, agent: &RunAgent) -> Result<Map
     let declared = |name: &str| definition.variables.keys().any(|variable| variable.to_string() == name);
     let own = agent.variables.iter().filter(|(name, value)| declared(name) && !value.is_null());
     Ok(own.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use sequent_core::MessageId;
+    use sequent_event::Body;
+    use sequent_runlog::{Settings, create};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn several_runs_are_read_only_if_they_are_short_together() {
+        let store = sequent_tables::testing::store().await;
+        let storage = DynamoStorage::new(store.clone());
+        let agents = Agents::new(store);
+        let cursors = CursorKey::new("a key for tests".to_owned().into());
+        let tenant = TenantId::new();
+        let sources = ItemSources { storage: &storage, agents: &agents, cursors: &cursors, tenant };
+        let runs = [RunId::new(), RunId::new(), RunId::new()];
+        for run in runs {
+            let message_id = MessageId::new();
+            let asked = Body::UserMessage { message_id, content: "Why?".into(), by: None, model: None };
+            let key = LogKey { tenant, run };
+            create(&storage, key, Settings::default(), vec![asked], None).await.unwrap();
+        }
+        check_length(sources, &runs, 3).await.unwrap();
+        let refused = check_length(sources, &runs, 2).await;
+        assert!(matches!(refused, Err(Error::TooManyEvents(2))), "{refused:?}");
+        check_length(sources, &runs[..2], 2).await.unwrap();
+        check_length(sources, &runs[..1], 0).await.expect("a long run alone");
+    }
 }
