@@ -116,7 +116,7 @@ impl RunStarter {
         key: Option<&idempotency::Request>,
     ) -> Result<RunSetup, Error> {
         match self.complete(choices, caller).await {
-            Err(_) if self.replay(key).await?.is_some() => Ok(RunSetup::default()),
+            Err(_) if self.replayed(key).await?.is_some() => Ok(RunSetup::default()),
             setup => setup,
         }
     }
@@ -211,7 +211,7 @@ impl RunStarter {
         let mut request = request.clone();
         let mut pauses = ATTEMPTS.pauses();
         loop {
-            if let Some(replayed) = self.replay(request.idempotency.as_ref()).await? {
+            if let Some(replayed) = self.replayed(request.idempotency.as_ref()).await? {
                 return Ok(replayed);
             }
             self.fix_place(&mut request).await?;
@@ -226,8 +226,11 @@ impl RunStarter {
         }
     }
 
-    /// Returns the run that an earlier request with the same key started.
-    async fn replay(&self, key: Option<&idempotency::Request>) -> Result<Option<StartedRun>, Error> {
+    /// Returns the run that an earlier request with the same key started. Returns `None` if there was none.
+    ///
+    /// # Errors
+    /// [`Error::KeyTaken`] if the key was used for another request, or when the table fails.
+    pub async fn replayed(&self, key: Option<&idempotency::Request>) -> Result<Option<StartedRun>, Error> {
         let Some(keyed) = key else { return Ok(None) };
         let outcome = idempotency::lookup(self.runs.tables(), keyed, Timestamp::now()).await?;
         let record = outcome.replay()?;

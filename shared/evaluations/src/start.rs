@@ -92,6 +92,11 @@ impl NewEvaluation {
         self.check()?;
         let tenant = caller.tenant;
         let store = starter.runs().tables();
+        // The dataset or an agent may have been deleted since.
+        if let Some(earlier) = starter.replayed(self.idempotency.as_ref()).await? {
+            let started = Evaluations::new(store, tenant).get(earlier.run).await?;
+            return Ok(StartedEvaluation { started, replayed: true });
+        }
         let dataset = Datasets::new(store, tenant).get(self.dataset).await?;
         let FixedSetup { setup, models } = self.fixed(starter.agents(), caller, &dataset).await?;
         let agent = &setup.agent;

@@ -1,5 +1,6 @@
 //! Evaluations from their start to their results.
 
+use sequent_definitions::Agents;
 use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, request};
@@ -63,6 +64,27 @@ async fn a_repeated_request_leads_to_the_same_evaluation() {
     assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (202, "true"));
     assert_eq!(first.json()["id"], again.json()["id"]);
     assert_eq!(deployment.read(&ada, "/api/evaluations").await["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_is_answered_again_after_its_dataset_and_agent_were_deleted() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.define(&ada).await;
+    let (body, _) = deployment.evaluate(&ada).await;
+    let keyed = request("POST", "/api/evaluations", &ada).json(&body).header("idempotency-key", "once");
+    let first = deployment.send(&keyed).await;
+    let dataset = format!("/api/datasets/{}", body["dataset_id"].as_str().unwrap());
+    assert_eq!(deployment.send(&request("DELETE", &dataset, &ada)).await.status, 204);
+    Agents::new(deployment.engine().storage.store().clone())
+        .delete(ada.tenant(), &"support".parse().unwrap())
+        .await
+        .unwrap();
+    let again = deployment.send(&keyed).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (202, "true"));
+    assert_eq!(first.json()["id"], again.json()["id"]);
+    let unkeyed = deployment.call(&ada, "POST", "/api/evaluations", body).await;
+    assert_eq!(unkeyed.status, 404, "{}", unkeyed.text());
 }
 
 #[tokio::test]
