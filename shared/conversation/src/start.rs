@@ -11,16 +11,13 @@ mod setup;
 use std::{sync::Arc, time::Duration};
 
 use sequent_billing::{Credits, Error as BillingError};
-use sequent_core::{MessageId, Principal, ProjectId, RunId, Scope, Timestamp, pace::scaled};
+use sequent_core::{MessageId, ProjectId, RunId, Timestamp, pace::scaled};
 use sequent_definitions::Agents;
 use sequent_event::Body;
-use sequent_memory::Memory;
-use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
-    Key, PageRequest, Retry,
+    Retry,
     idempotency::{self, Effect, Record},
-    key,
 };
 use tokio::{
     sync::mpsc::{self, Receiver},
@@ -100,62 +97,6 @@ impl RunStarter {
     #[must_use]
     pub fn agents(&self) -> &Agents {
         &self.agents
-    }
-
-    /// Completes the choices of a request with those of its agent. If the request has started a run before, with the same key,
-    /// the agent may have been deleted since: the setup then does not matter.
-    ///
-    /// # Errors
-    /// [`Error::Agent`] if there is no such agent, or its instructions cannot be rendered with these variables,
-    /// [`Error::VariablesWithoutAgent`], [`Error::ClientToolTaken`], [`Error::Scope`] if the caller may not create the document that
-    /// the run delivers.
-    pub async fn set_up(
-        &self,
-        caller: &Principal,
-        choices: RunChoices,
-        key: Option<&idempotency::Request>,
-    ) -> Result<RunSetup, Error> {
-        match self.complete(choices, caller).await {
-            Err(_) if self.replayed(key).await?.is_some() => Ok(RunSetup::default()),
-            setup => setup,
-        }
-    }
-
-    async fn complete(&self, choices: RunChoices, caller: &Principal) -> Result<RunSetup, Error> {
-        let memory = Memory::new(self.runs.tables().clone());
-        let setup = choices.complete(&self.agents, &memory, caller).await?;
-        let declared = &setup.options.client_tools;
-        if !declared.is_empty() {
-            let request = PageRequest::new(key::http_tools(caller.tenant));
-            let tools = self.runs.tables().page_items(&request).await?.items;
-            let names: Vec<Key> = tools.iter().filter_map(Key::of_item).collect();
-            if let Some(taken) = declared.iter().find(|tool| names.iter().any(|key| key.sk() == tool.name)) {
-                return Err(Error::ClientToolTaken(taken.name.clone()));
-            }
-        }
-        Ok(setup)
-    }
-
-    /// Returns the setup of a run that works as another one did, with the same version of its agent and the same notes.
-    ///
-    /// # Errors
-    /// [`Error::Scope`] as [`set_up`](Self::set_up), [`Error::Agent`] if the agent cannot be read.
-    pub async fn set_up_again(
-        &self,
-        caller: &Principal,
-        model: Option<ModelName>,
-        options: RunOptions,
-    ) -> Result<RunSetup, Error> {
-        if options.deliverable_type.is_some() {
-            caller.require(Scope::ArtifactsWrite)?;
-        }
-        let options = RunOptions { scopes: None, schedule: None, ..options };
-        let Some(agent) = &options.agent else {
-            return Ok(RunSetup { model, options, ..RunSetup::default() });
-        };
-        let definition = self.agents.version(caller.tenant, agent.id, agent.version).await?;
-        let instructions = self.agents.instructions(caller.tenant, agent).await?;
-        Ok(RunSetup { model, fallbacks: definition.fallbacks.clone(), options, instructions })
     }
 
     /// Returns the events that the log of the run would begin with if it were the first one of its conversation. Stores
