@@ -48,7 +48,7 @@ impl NewFeedback {
 /// Replace feedback on a run.
 ///
 /// The run may have ended. The same feedback can be sent again: nothing changes then. Feedback on one run can be changed 200
-/// times, by all people together.
+/// times, by all people together. The scores on one version of an agent have 50 names at most.
 #[utoipa::path(
     put,
     path = "/api/runs/{id}/feedback",

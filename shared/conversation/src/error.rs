@@ -7,7 +7,10 @@ use sequent_event::{InterruptAnswer, Seq};
 use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
 
-use crate::{Feedback, MAX_STEERING_MESSAGES, NewFork, ReplayedRun, RunStatus, tree::MAX_BRANCHES};
+use crate::{
+    Feedback, MAX_STEERING_MESSAGES, NewFork, ReplayedRun, RunStatus, statistics::MAX_SCORE_NAMES,
+    tree::MAX_BRANCHES,
+};
 
 /// An operation on a project or a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,9 @@ pub enum Error {
     /// Feedback on the run was changed as often as its log takes.
     #[error("feedback on the run was changed {} times", Feedback::MAX_CHANGES)]
     TooMuchFeedback,
+    /// The version of the agent has scores of as many names as it may have.
+    #[error("the version has scores of {MAX_SCORE_NAMES} names")]
+    TooManyScoreNames,
     /// The request has variables, but no agent answers it.
     #[error("there are variables and no agent")]
     VariablesWithoutAgent,
@@ -194,6 +200,13 @@ impl ApiError for Error {
             Self::TooMuchFeedback => {
                 let detail = format!("Feedback on a run is changed at most {} times.", Feedback::MAX_CHANGES);
                 ErrorDetails::new(Code::TooMuchFeedback, detail).with("max_changes", Feedback::MAX_CHANGES)
+            }
+            Self::TooManyScoreNames => {
+                let detail = format!(
+                    "Feedback on a version of an agent has scores of at most {MAX_SCORE_NAMES} names. Use names that it has: its statistics list them."
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/scores", format!("has a name beyond the {MAX_SCORE_NAMES} of the version"))
             }
             Self::ClientToolTaken(name) => {
                 let detail = format!(

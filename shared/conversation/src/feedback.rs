@@ -15,13 +15,17 @@ use sequent_runlog::{
     AppendError, Decision, DynamoStorage, LogKey, Storage as _, TransactionRows, Unavailable, decide,
 };
 use sequent_tables::{
-    CursorKey, Error as TableError, InvalidCursor, Key, Label, Page, PageRequest, Row, Store, Transaction,
-    Write, decode,
+    CursorKey, Error as TableError, InvalidCursor, Key, Label, Page, PageRequest, Retry, Row, Store,
+    Transaction, Write, decode,
     key::{self, NumberedAgent},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Run, Runs, statistics, turn};
+use crate::{
+    Error, Run, Runs,
+    statistics::{self, NAME, NAMES_LEFT, ScoreNames},
+    turn,
+};
 
 const PROJECT: Label = Label::new("project");
 
@@ -109,7 +113,8 @@ enum NotStored {
 /// nothing, so a request can be repeated. Returns the feedback, unless it was removed.
 ///
 /// # Errors
-/// [`Error::RunNotFound`], [`Error::AnswerNotFound`], [`Error::TooMuchFeedback`], or when the table or the log fails.
+/// [`Error::RunNotFound`], [`Error::AnswerNotFound`], [`Error::TooMuchFeedback`], [`Error::TooManyScoreNames`], or when the table
+/// or the log fails.
 pub async fn give_feedback(
     storage: &DynamoStorage,
     tenant: TenantId,
@@ -119,22 +124,44 @@ pub async fn give_feedback(
 ) -> Result<Option<Feedback>, Error> {
     let run = Runs::new(storage.store(), tenant).get_for_caller(on.run).await?;
     let given = GivenFeedback { by, message: on.message, rating, at: storage.now() };
-    let decided = decide(storage, LogKey { tenant, run: on.run }, |state| {
-        let former = former(state, &given);
+    let mut tries = Retry::CONTENDED.tries();
+    loop {
+        let of = run.numbered_agent();
+        let names = ScoreNames::read(storage.store(), tenant, of, given.rating.as_ref()).await?;
+        match Box::pin(store_feedback(storage, tenant, &run, &given, &names)).await {
+            // Another request was first with a name.
+            Err(Error::ClaimTaken) if tries.pause().await => {}
+            stored => return stored,
+        }
+    }
+}
+
+/// Stores the change, if the version still has only these names of scores. [`Error::ClaimTaken`] otherwise.
+async fn store_feedback(
+    storage: &DynamoStorage,
+    tenant: TenantId,
+    run: &Run,
+    given: &GivenFeedback,
+    names: &ScoreNames,
+) -> Result<Option<Feedback>, Error> {
+    let decided = decide(storage, LogKey { tenant, run: run.id }, |state| {
+        let former = former(state, given);
         let former_rating = former.and_then(|former| former.rating.as_ref());
         if former_rating == given.rating.as_ref() {
-            return Err(NotStored::Unchanged(Box::new(
-                former.and_then(|former| Feedback::new(&run, former)),
-            )));
+            return Err(NotStored::Unchanged(Box::new(former.and_then(|former| Feedback::new(run, former)))));
         }
-        check(state, &given).map_err(not_allowed)?;
-        let change =
-            FeedbackChange { by, message_id: on.message, rating: given.rating.clone(), run: state.stage() };
-        let rows = rows(tenant, &run, former_rating, &given).map_err(not_allowed)?;
+        check(state, given).map_err(not_allowed)?;
+        let change = FeedbackChange {
+            by: given.by,
+            message_id: given.message,
+            rating: given.rating.clone(),
+            run: state.stage(),
+        };
+        let rows = rows(tenant, run, names, former_rating, given).map_err(not_allowed)?;
         Ok((vec![Body::FeedbackGiven(change)], Some(rows)))
     });
     match Box::pin(decided).await.map_err(refusal)? {
-        Decision::Stored(_) => Ok(Feedback::new(&run, &given)),
+        Decision::Stored(_) => Ok(Feedback::new(run, given)),
         Decision::Refused(NotStored::Unchanged(feedback)) => Ok(*feedback),
         Decision::Refused(NotStored::NotAllowed(error)) => Err(*error),
         Decision::Missing => Err(Error::RunNotFound),
@@ -162,6 +189,11 @@ fn check(state: &State, given: &GivenFeedback) -> Result<(), Error> {
 fn refusal(error: Unavailable) -> Error {
     match error {
         Unavailable(AppendError::RowsRefused(cancelled)) if cancelled.refused(PROJECT) => Error::RunNotFound,
+        // The name may be among the last ones for which there was room.
+        Unavailable(AppendError::RowsRefused(cancelled)) if cancelled.refused(NAME) => Error::ClaimTaken,
+        Unavailable(AppendError::RowsRefused(cancelled)) if cancelled.refused(NAMES_LEFT) => {
+            Error::TooManyScoreNames
+        }
         error => error.into(),
     }
 }
@@ -171,17 +203,23 @@ fn refusal(error: Unavailable) -> Error {
 fn rows(
     tenant: TenantId,
     run: &Run,
+    names: &ScoreNames,
     former: Option<&Rating>,
     given: &GivenFeedback,
 ) -> Result<TransactionRows, TableError> {
     let kept = Write::require(&key::project(tenant, run.project_id)).when(turn::is_kept());
-    let mut writes = vec![row(tenant, run, given)?];
+    let mut writes = vec![(kept, Some(PROJECT)), (row(tenant, run, given)?, None)];
     if let Some(agent) = run.numbered_agent() {
-        writes.extend(statistics::rated(tenant, agent, former, given.rating.as_ref()));
+        writes.extend(statistics::rated(tenant, agent, names, former, given.rating.as_ref()));
     }
     Ok(Arc::new(move |transaction: Transaction| {
-        let transaction = transaction.write(kept.clone()).label(PROJECT);
-        writes.iter().cloned().fold(transaction, Transaction::write)
+        writes.iter().fold(transaction, |transaction, (write, label)| {
+            let transaction = transaction.write(write.clone());
+            match label {
+                Some(label) => transaction.label(*label),
+                None => transaction,
+            }
+        })
     }))
 }
 

@@ -7,6 +7,7 @@
 //! [`RebuildStatistics`] counts again what the rows of the runs and of the feedback say.
 
 mod latency;
+mod names;
 mod rebuild;
 
 use std::collections::BTreeMap;
@@ -14,19 +15,17 @@ use std::collections::BTreeMap;
 use sequent_core::{AgentId, MicroUsd, TenantId};
 use sequent_event::{Rating, Thumb};
 use sequent_tables::{
-    Item, Key, PageRequest, Row, Store, Update, Write, decode,
+    Item, Key, Label, PageRequest, Row, Store, Update, Write, attribute, decode, exists,
     key::{self, NumberedAgent},
 };
 use serde::Serialize;
 use serde_json::Value;
 
 pub use latency::{LatencyBucket, LatencyStatistics};
+pub(crate) use names::{MAX_SCORE_NAMES, NAME, NAMES_LEFT, ScoreNames};
 pub use rebuild::{RebuildStatistics, StatisticsInput};
 
 use crate::{Error, Run, RunCost, RunStatus, TokenUsage};
-
-/// Names of scores that are shown of a version at most.
-const MAX_SCORES: usize = 200;
 
 /// The sums of scores are in thousandths.
 const THOUSANDTHS: f64 = 1_000.0;
@@ -46,6 +45,8 @@ const UP: &str = "up";
 const DOWN: &str = "down";
 const COUNT: &str = "count";
 const SUM: &str = "sum";
+/// The number of names of scores, in the row of the thumbs.
+const NAMES: &str = "names";
 
 /// Counters by their names, as a row has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,21 +146,44 @@ fn latency_ms(run: &Run) -> Option<u64> {
     Some(ms.saturating_sub(run.person_waits.ms))
 }
 
-/// The numbers that a change of feedback on a run of this version adds to the counters.
+/// The numbers that a change of feedback on a run of this version adds to the counters, with the labels of their conditions:
+/// names that are not known are counted as new ones, and a version has few names.
 pub(crate) fn rated(
     tenant: TenantId,
     of: NumberedAgent,
+    known: &ScoreNames,
     former: Option<&Rating>,
     new: Option<&Rating>,
-) -> Vec<Write> {
+) -> Vec<(Write, Option<Label>)> {
     let mut changes = of_rating(tenant, of, new, 1);
+    let new_names = known.count_new(new);
+    if new_names > 0 {
+        let row = key::thumb_statistics(tenant, of);
+        let names = Counts(BTreeMap::from([(NAMES.to_owned(), new_names)]));
+        match changes.iter_mut().find(|(changed, _)| *changed == row) {
+            Some((_, changed)) => changed.add_all(&names),
+            None => changes.push((row, names)),
+        }
+    }
     for (row, counts) in of_rating(tenant, of, former, -1) {
         match changes.iter_mut().find(|(changed, _)| *changed == row) {
             Some((_, changed)) => changed.add_all(&counts),
             None => changes.push((row, counts)),
         }
     }
-    changes.iter().filter_map(|(row, counts)| counts.added_to(row)).map(Write::from).collect()
+    let is_given = |name: &&str| new.is_some_and(|rating| rating.scores.contains_key(*name));
+    let labelled = |(row, counts): &(Key, Counts)| {
+        let update = counts.added_to(row)?;
+        Some(match key::parse_score_statistics(row).filter(is_given) {
+            Some(name) if known.has(name) => (update.when(exists()).into(), Some(NAME)),
+            Some(_) => (update.when(attribute(CHANGES).is_absent()).into(), Some(NAME)),
+            None if counts.signed(NAMES) > 0 => {
+                (update.when(names::leave_room_for(new_names)).into(), Some(NAMES_LEFT))
+            }
+            None => (update.into(), None),
+        })
+    };
+    changes.iter().filter_map(labelled).collect()
 }
 
 /// The counters of a rating, `times` times, with their rows.
@@ -200,7 +224,7 @@ pub struct AgentStatistics {
     /// The time from the start of the first execution to the end, without the time in which the run waited for people.
     pub latency: LatencyStatistics,
     pub thumbs: ThumbStatistics,
-    /// The scores by their names: the first 200 names.
+    /// The scores by their names: at most 50.
     pub scores: BTreeMap<String, ScoreStatistics>,
 }
 
@@ -242,10 +266,10 @@ impl AgentStatistics {
         let mut runs = Counts::default();
         let mut thumbs = Counts::default();
         let mut scores = BTreeMap::new();
-        let shown = usize::from(key::STATISTICS_SHARDS) + 1 + MAX_SCORES;
+        let shown = usize::from(key::STATISTICS_SHARDS) + 1 + MAX_SCORE_NAMES;
         for (key, counts) in rows(store, tenant, of, shown).await? {
             match key::parse_score_statistics(&key) {
-                Some(_) if scores.len() == MAX_SCORES => {}
+                Some(_) if scores.len() == MAX_SCORE_NAMES => {}
                 Some(name) => scores.extend(Some(name.to_owned()).zip(ScoreStatistics::of(&counts))),
                 None if key == key::thumb_statistics(tenant, of) => thumbs = counts,
                 None => runs.add_all(&counts),

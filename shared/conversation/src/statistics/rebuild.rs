@@ -10,7 +10,7 @@ use sequent_tables::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{CHANGES, Counts, INTERRUPTIONS, of_ended, of_rating, rows};
+use super::{CHANGES, Counts, INTERRUPTIONS, NAMES, of_ended, of_rating, rows};
 use crate::{Error, Feedback, Run};
 
 /// `rebuild_statistics`: counts again what is counted of a version of an agent, from the rows of its runs and of the feedback
@@ -49,6 +49,7 @@ async fn rebuild(store: &Store, tenant: TenantId, of: NumberedAgent) -> Result<u
     let before: BTreeMap<String, (Key, Counts)> = by_sort_key(rows(store, tenant, of, usize::MAX).await?);
     let mut counted = of_runs(store, tenant, of).await?;
     counted.extend(of_feedback(store, tenant, of).await?);
+    count_names(&mut counted, tenant, of);
     // A row that counts nothing any more counts zero.
     for (sort_key, (key, _)) in &before {
         counted.entry(sort_key.clone()).or_insert_with(|| (key.clone(), Counts::default()));
@@ -60,13 +61,25 @@ async fn rebuild(store: &Store, tenant: TenantId, of: NumberedAgent) -> Result<u
             0 => attribute(CHANGES).is_absent(),
             changes => attribute(CHANGES).equals(changes),
         };
+        // A name without scores makes room for another one. It is new if it comes back.
+        let is_over = counts == Counts::default() && key::parse_score_statistics(&key).is_some();
         counts.add(CHANGES, former + 1);
-        let is_stored = store.write_if(Write::put(counts.into_row(&key)?).when(is_unchanged)).await?;
-        if !is_stored {
+        let write = if is_over { Write::delete(&key) } else { Write::put(counts.into_row(&key)?) };
+        if !store.write_if(write.when(is_unchanged)).await? {
             return Err(Error::ClaimTaken);
         }
     }
     Ok(rebuilt)
+}
+
+/// Counts the names of scores in the row of the thumbs.
+fn count_names(counted: &mut BTreeMap<String, (Key, Counts)>, tenant: TenantId, of: NumberedAgent) {
+    let names = counted.values().filter(|(key, _)| key::parse_score_statistics(key).is_some()).count();
+    let row = key::thumb_statistics(tenant, of);
+    if names > 0 {
+        let (_, thumbs) = counted.entry(row.sk().to_owned()).or_insert_with(|| (row, Counts::default()));
+        thumbs.add(NAMES, i64::try_from(names).unwrap_or(i64::MAX));
+    }
 }
 
 fn by_sort_key(rows: Vec<(Key, Counts)>) -> BTreeMap<String, (Key, Counts)> {

@@ -102,9 +102,61 @@ async fn many_names_of_scores_hide_no_thumbs() {
     }
     let read = read(&of, 1).await;
     assert_eq!((read.thumbs, read.runs), (sound.thumbs, sound.runs));
-    assert_eq!(read.scores.len(), MAX_SCORES);
+    assert_eq!(read.scores.len(), MAX_SCORE_NAMES);
     let all = rows(of.runs.tables(), of.tenant, numbered(1), usize::MAX).await.unwrap();
     assert!(all.len() > 400, "{} rows are counted again", all.len());
+}
+
+fn named(names: impl IntoIterator<Item = usize>) -> Option<Rating> {
+    let score = |name: usize| (format!("n{name:03}"), Score::from_thousandths(500).unwrap());
+    Some(Rating { scores: names.into_iter().map(score).collect(), ..Rating::default() })
+}
+
+#[tokio::test]
+async fn a_version_has_few_names_of_scores_and_forgets_those_without_any() {
+    let of = Conversation::new().await;
+    let run = ended(&of, 1, RunOutcome::Success).await;
+    let people: Vec<UserId> = (0..5).map(|_| UserId::new()).collect();
+    for (first, by) in people.iter().enumerate() {
+        rate(&of, run, *by, named(first * 9..first * 9 + 9)).await;
+    }
+    let on = FeedbackTarget { run, message: None };
+    let give = async |by, rating| Box::pin(give_feedback(of.runs.storage(), of.tenant, on, by, rating)).await;
+    // 45 names are taken: 5 more fit, at once with another request that gives the same ones, and a sixth does not.
+    let [eve, bob] = [UserId::new(), UserId::new()];
+    let refused = give(eve, named(45..51)).await;
+    assert!(matches!(refused, Err(Error::TooManyScoreNames)), "{refused:?}");
+    let (first, second) = futures::join!(give(eve, named(45..50)), give(bob, named(45..50)));
+    first.unwrap();
+    second.unwrap();
+    let counted = read(&of, 1).await.scores;
+    assert_eq!((counted.len(), counted["n049"].count), (MAX_SCORE_NAMES, 2));
+    let refused = give(people[0], named([0, 50])).await;
+    assert!(matches!(refused, Err(Error::TooManyScoreNames)), "{refused:?}");
+    give(people[0], named([0, 49])).await.unwrap();
+    let other = ended(&of, 2, RunOutcome::Success).await;
+    rate(&of, other, eve, named([50])).await;
+
+    // 8 of the names have no score any more.
+    rebuild(&of).await;
+    assert_eq!(read(&of, 1).await.scores.len(), MAX_SCORE_NAMES - 8);
+    give(bob, named(50..58)).await.unwrap();
+    let refused = give(bob, named(50..59)).await;
+    assert!(matches!(refused, Err(Error::TooManyScoreNames)), "{refused:?}");
+}
+
+/// Counts version 1 again.
+async fn rebuild(of: &Conversation) {
+    let input = StatisticsInput { agent_id: agent(1).id, version: 1 };
+    let job = NewJob::of::<RebuildStatistics>(of.tenant, &input);
+    assert_eq!(RebuildStatistics::key(&input), None);
+    enqueue(of.runs.tables(), &job, Timestamp::now()).await.unwrap();
+    let registry = Registry::new().with(RebuildStatistics);
+    let worker = Worker::new(registry, of.runs.storage().clone(), Settings::default());
+    let delivery = Delivery { tenant_id: of.tenant, job_id: job.id };
+    let worked = Box::pin(worker.work(delivery, None)).await.unwrap();
+    let job = sequent_jobs::Jobs::new(of.runs.tables(), of.tenant).get(job.id).await.unwrap();
+    assert_eq!(worked, Worked::Success, "{:?}", job.error);
 }
 
 #[tokio::test]
@@ -121,16 +173,7 @@ async fn damaged_counters_are_counted_again() {
     store.write(Update::of(&stray).add(COUNT, 1)).await.unwrap();
     assert_ne!(read(&of, 1).await, sound);
 
-    let input = StatisticsInput { agent_id: agent(1).id, version: 1 };
-    let job = NewJob::of::<RebuildStatistics>(of.tenant, &input);
-    assert_eq!(RebuildStatistics::key(&input), None);
-    enqueue(store, &job, Timestamp::now()).await.unwrap();
-    let registry = Registry::new().with(RebuildStatistics);
-    let worker = Worker::new(registry, of.runs.storage().clone(), Settings::default());
-    let delivery = Delivery { tenant_id: of.tenant, job_id: job.id };
-    let worked = Box::pin(worker.work(delivery, None)).await.unwrap();
-    let job = sequent_jobs::Jobs::new(store, of.tenant).get(job.id).await.unwrap();
-    assert_eq!(worked, Worked::Success, "{:?}", job.error);
+    rebuild(&of).await;
     assert_eq!(read(&of, 1).await, sound);
 }
 
