@@ -6,7 +6,10 @@ use sequent_definitions::count_call;
 use sequent_event::{State, ToolCall, TranscriptEntry};
 use sequent_tool::Tool;
 
-use crate::{execution::Execution, verdict::Verdict};
+use crate::{
+    execution::Execution,
+    verdict::{CallResult, Verdict},
+};
 
 /// Returns the result of a call that is one too many for its run. Every earlier call counts, whatever its result was.
 pub(crate) fn beyond_run(state: &State, tool: &Tool, call: &ToolCall) -> Option<String> {
@@ -42,11 +45,11 @@ pub(crate) async fn within_day(
     if count_call(store, execution.key.tenant, &call.name, limit, Timestamp::now()).await? {
         return Ok(decided);
     }
-    Ok(Verdict::Answer(format!(
+    Ok(Verdict::Answer(CallResult::refused(format!(
         "The limit of calls of `{}` on one day is {limit} for this account, and it is reached until midnight in UTC. Continue \
          without it.",
         call.name
-    )))
+    ))))
 }
 
 /// Returns `true` if the call starts now. A job that is in the log was started before.

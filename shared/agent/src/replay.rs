@@ -99,7 +99,7 @@ mod tests {
 
     fn result(id: &str) -> Body {
         let message_id = MessageId::new();
-        Body::ToolCallResult { message_id, tool_call_id: id.into(), content: "Blue.".into() }
+        Body::ToolCallResult { message_id, tool_call_id: id.into(), content: "Blue.".into(), error: None }
     }
 
     fn used(finish_reason: &str) -> Body {

@@ -17,7 +17,7 @@ use crate::{
     execution::{Execution, Flow, StopSignal, append, at, stop_error, stop_signal},
     jobs::{self, JobRequest, RunJobs},
     questions,
-    verdict::{Verdict, verdict},
+    verdict::{CallResult, Verdict, verdict},
     web::WebRules,
 };
 
@@ -47,15 +47,16 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
     for id in execution.state.pending_tools.clone() {
         let Some(call) = execution.state.tool_call(&id).cloned() else {
             // Without a result the run would come back here for ever.
-            execution.append(result(&id, "The call is not known.".to_owned())).await?;
+            let refused = CallResult::refused("The call is not known.".to_owned());
+            execution.append(result_event(&id, refused)).await?;
             continue;
         };
         let decided = verdict(execution.offering(), &allowed, &web, &call);
         match call_limits::within_day(execution, &call, decided).await? {
             Verdict::Run(tool, arguments) => ready.push(ReadyCall { call, tool, arguments }),
-            Verdict::Answer(content) => execution.append(result(&id, content)).await?,
+            Verdict::Answer(result) => execution.append(result_event(&id, result)).await?,
             Verdict::Plan(plan) => {
-                let noted = result(&id, "The plan is noted.".to_owned());
+                let noted = result_event(&id, CallResult::done("The plan is noted.".to_owned()));
                 execution.append_all([Body::PlanUpdated { plan }, noted]).await?;
             }
             Verdict::Ask(question) => questions.push(question),
@@ -150,8 +151,7 @@ fn lifetime(execution: &Execution<'_>, question: &Question) -> Duration {
 /// The outcome of a call.
 enum CallOutcome {
     Succeeded(Output),
-    /// The text for the model.
-    Failed(String),
+    Failed(CallResult),
     /// The call may have had its effect. It stays without a result, and a person is asked.
     Unknown,
 }
@@ -188,7 +188,7 @@ async fn run(
     Ok(match output {
         Ok(output) => CallOutcome::Succeeded(output),
         Err(sequent_tool::Error::Unknown(_)) => CallOutcome::Unknown,
-        Err(error) => CallOutcome::Failed(error.message().to_owned()),
+        Err(error) => CallOutcome::Failed(CallResult::failed(error.code(), error.message().to_owned())),
     })
 }
 
@@ -197,9 +197,9 @@ fn outcome_events(call: &ToolCall, outcome: CallOutcome) -> Vec<Body> {
     match outcome {
         CallOutcome::Succeeded(output) => {
             let effects = output.effects.into_iter().map(|effect| effect_event(call, effect));
-            effects.chain([result(&call.id, output.content)]).collect()
+            effects.chain([result_event(&call.id, CallResult::done(output.content))]).collect()
         }
-        CallOutcome::Failed(why) => vec![result(&call.id, why)],
+        CallOutcome::Failed(result) => vec![result_event(&call.id, result)],
         CallOutcome::Unknown => Vec::new(),
     }
 }
@@ -217,8 +217,12 @@ fn effect_event(call: &ToolCall, effect: Effect) -> Body {
     }
 }
 
-/// The result of a call. Not every text comes from a tool: a person, a job or an error may have written it.
-fn result(tool_call_id: &str, content: String) -> Body {
-    let content = cut(content, Tool::MAX_RESULT_BYTES, MAX_TEXT_BYTES, "the result");
-    Body::ToolCallResult { message_id: MessageId::new(), tool_call_id: tool_call_id.to_owned(), content }
+/// The event of a call's result.
+fn result_event(tool_call_id: &str, CallResult { content, error }: CallResult) -> Body {
+    Body::ToolCallResult {
+        message_id: MessageId::new(),
+        tool_call_id: tool_call_id.to_owned(),
+        content: cut(content, Tool::MAX_RESULT_BYTES, MAX_TEXT_BYTES, "the result"),
+        error: error.map(str::to_owned),
+    }
 }

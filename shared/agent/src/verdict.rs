@@ -17,8 +17,8 @@ const MAX_JOB_INPUT: usize = 200_000;
 pub(crate) enum Verdict {
     /// Run the tool with these arguments.
     Run(Tool, Value),
-    /// Return this text as the result.
-    Answer(String),
+    /// The call has this result.
+    Answer(CallResult),
     /// Store the plan in the log.
     Plan(Plan),
     /// Ask a person first.
@@ -27,6 +27,33 @@ pub(crate) enum Verdict {
     Job(&'static str, Value),
     /// Wait for the answer to a question that was asked already.
     Wait,
+}
+
+/// The result of a call. Not every text comes from a tool: a person, a job or an error may have written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallResult {
+    /// The text for the model.
+    pub(crate) content: String,
+    /// The stable code of the failure. `None` if the call has not failed.
+    pub(crate) error: Option<&'static str>,
+}
+
+impl CallResult {
+    /// The code of a tool of the client, or of a job, that has failed.
+    const FAILED: &str = "tool_failed";
+
+    pub(crate) const fn done(content: String) -> Self {
+        Self { content, error: None }
+    }
+
+    pub(crate) const fn failed(code: &'static str, content: String) -> Self {
+        Self { content, error: Some(code) }
+    }
+
+    /// The result of a call that is not allowed, or not as it was written.
+    pub(crate) fn refused(content: String) -> Self {
+        Self::failed(sequent_tool::Error::Refused(String::new()).code(), content)
+    }
 }
 
 /// Decides how to handle `call`. The run may use the tools in `allowed`, and `web_fetch` within the rules of `web`.
@@ -41,7 +68,7 @@ pub(crate) fn verdict(
     if call.name == planning::NAME && allowed.contains(&call.name) {
         return match planning::new_plan(&call.arguments, state.plan.as_ref(), agents) {
             Ok(plan) => Verdict::Plan(plan),
-            Err(problem) => Verdict::Answer(problem),
+            Err(problem) => Verdict::Answer(CallResult::refused(problem)),
         };
     }
     let asked = state
@@ -58,37 +85,40 @@ pub(crate) fn verdict(
     if state.dispatched.contains(&call.id) {
         return Verdict::Ask(unknown_outcome(call, &quote));
     }
-    if let Some(text) = answer.and_then(|(reason, answer)| result_of_answer(call, reason, answer)) {
-        return Verdict::Answer(text);
+    if let Some(result) = answer.and_then(|(reason, answer)| result_of_answer(call, reason, answer)) {
+        return Verdict::Answer(result);
     }
     // A job's result counts even if the tool is not available any more.
     if let Some(result) = job_result(state, call) {
         return Verdict::Answer(result);
     }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
-    let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
+    let Some(tool) = tool else {
+        return Verdict::Answer(CallResult::refused(format!("There is no tool `{}`.", call.name)));
+    };
     if let Some(refusal) = call_limits::beyond_run(state, tool, call) {
-        return Verdict::Answer(refusal);
+        return Verdict::Answer(CallResult::refused(refusal));
     }
     // The settings of the tenant replace the handler of `web_fetch`, and not what the agent of the run demands.
     let needs_approval = tool.needs_approval;
     let is_fetch = call.name == web_fetch::NAME;
     let allowed_tool = if is_fetch { web.tool() } else { Some(tool) };
     let Some(tool) = allowed_tool else {
-        return Verdict::Answer(
-            "The settings of this account do not let runs read pages of the web.".to_owned(),
-        );
+        let refusal = "The settings of this account do not let runs read pages of the web.";
+        return Verdict::Answer(CallResult::refused(refusal.to_owned()));
     };
     let arguments = match tools.check(&call.name, &call.arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return Verdict::Answer(error.message().to_owned()),
+        Err(error) => return Verdict::Answer(CallResult::failed(error.code(), error.message().to_owned())),
     };
     let start = |arguments| match tool.kind {
-        ToolKind::Job(_) if call.arguments.len() > MAX_JOB_INPUT => Verdict::Answer(format!(
-            "The arguments of `{}` have {} bytes; at most {MAX_JOB_INPUT} are allowed.",
-            call.name,
-            call.arguments.len()
-        )),
+        ToolKind::Job(_) if call.arguments.len() > MAX_JOB_INPUT => {
+            Verdict::Answer(CallResult::refused(format!(
+                "The arguments of `{}` have {} bytes; at most {MAX_JOB_INPUT} are allowed.",
+                call.name,
+                call.arguments.len()
+            )))
+        }
         ToolKind::Job(job_type) => Verdict::Job(job_type, arguments),
         _ => Verdict::Run(tool.clone(), arguments),
     };
@@ -102,7 +132,7 @@ pub(crate) fn verdict(
     if tool.asks() {
         return match question(call, arguments) {
             Ok(question) => Verdict::Ask(question),
-            Err(problem) => Verdict::Answer(problem),
+            Err(problem) => Verdict::Answer(CallResult::refused(problem)),
         };
     }
     if is_fetch && !web.knows(state, call) {
@@ -128,7 +158,7 @@ fn unknown_address(state: &State, call: &ToolCall, quote: &str) -> Verdict {
     if state.parent.is_some() {
         let text = "The address is neither in the task that the person set nor in a result that was read, so it was not \
                     fetched. Use an address from there.";
-        return Verdict::Answer(text.to_owned());
+        return Verdict::Answer(CallResult::refused(text.to_owned()));
     }
     let approval = approval(call, quote);
     let reason = "The address is neither in your messages nor in a page or result that was read before.";
@@ -136,12 +166,14 @@ fn unknown_address(state: &State, call: &ToolCall, quote: &str) -> Verdict {
 }
 
 /// The result of the job that carries out a call, if the job has ended.
-fn job_result(state: &State, call: &ToolCall) -> Option<String> {
+fn job_result(state: &State, call: &ToolCall) -> Option<CallResult> {
     let of_call = |job: &&RunJob| job.job.tool_call_id.as_deref() == Some(call.id.as_str());
     let ended = state.jobs.iter().rfind(of_call)?.ended.as_ref()?;
     Some(match ended.status {
-        JobStatus::Success => ended.result.clone(),
-        JobStatus::Error => format!("`{}` failed: {}", call.name, ended.result),
+        JobStatus::Success => CallResult::done(ended.result.clone()),
+        JobStatus::Error => {
+            CallResult::failed(CallResult::FAILED, format!("`{}` failed: {}", call.name, ended.result))
+        }
     })
 }
 
@@ -150,9 +182,9 @@ fn result_of_answer(
     call: &ToolCall,
     reason: Reason,
     answer: &sequent_event::InterruptAnswer,
-) -> Option<String> {
+) -> Option<CallResult> {
     let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
-    Some(match (reason, answer.status) {
+    let content = match (reason, answer.status) {
         (Reason::Question | Reason::ClientTool, AnswerStatus::Resolved) => match payload {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -188,7 +220,16 @@ fn result_of_answer(
                 format!("It is unknown if `{}` had its effect. It was not run again.", call.name)
             }
         },
-    })
+    };
+    // A decision of a person is no failure.
+    let error = match (reason, answer.status) {
+        (Reason::ClientTool, AnswerStatus::Cancelled | AnswerStatus::Expired) => Some(CallResult::FAILED),
+        (Reason::UnknownOutcome, _) if !payload["result"].is_string() => {
+            Some(sequent_tool::Error::Unknown(String::new()).code())
+        }
+        _ => None,
+    };
+    Some(CallResult { content, error })
 }
 
 fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {

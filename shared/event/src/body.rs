@@ -104,6 +104,10 @@ pub enum Body {
         message_id: MessageId,
         tool_call_id: String,
         content: String,
+        /// The stable code of the failure, for clients and traces. Absent if the call has not failed. `content` explains it to
+        /// the model. AG-UI has this member in the message that it makes of the event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
 
     // State and escape hatches (AG-UI)

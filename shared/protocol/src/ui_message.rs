@@ -200,9 +200,9 @@ impl Projector {
                 out.extend(self.tools.append_arguments(tool_call_id, delta));
             }
             Body::ToolCallEnd { tool_call_id } => out.extend(self.tools.complete(tool_call_id)),
-            Body::ToolCallResult { tool_call_id, content, .. } => {
+            Body::ToolCallResult { tool_call_id, content, error, .. } => {
                 self.steps.end();
-                out.extend(self.tools.result(tool_call_id, content));
+                out.extend(self.tools.result(tool_call_id, content, error.is_some()));
             }
             Body::UsageRecorded(usage) => {
                 self.finish_reason = FinishReason::of_provider(&usage.finish_reason);

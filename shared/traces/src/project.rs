@@ -118,7 +118,9 @@ impl Projection {
                 self.calls.entry(tool_call_id.clone()).or_default().arguments.push_str(delta);
             }
             Body::ToolCallEnd { tool_call_id } => self.begin_call(seq, tool_call_id),
-            Body::ToolCallResult { tool_call_id, content, .. } => self.end_call(tool_call_id, content),
+            Body::ToolCallResult { tool_call_id, content, error, .. } => {
+                self.end_call(tool_call_id, content, error.as_deref());
+            }
             Body::StepStarted { step_name } => self.begin_step(seq, step_name),
             Body::StepFinished { step_name } => self.end(&TracedPart::Step(step_name.clone()), |_| {}),
             Body::SubagentStarted { subagent_run_id, name, .. } => self.begin_child(*subagent_run_id, name),
@@ -272,10 +274,16 @@ impl Projection {
         self.begin(TracedPart::Call(id.to_owned()), span);
     }
 
-    fn end_call(&mut self, id: &str, result: &str) {
+    fn end_call(&mut self, id: &str, result: &str, error: Option<&str>) {
         self.keep_input(|| contents::tool_result(id, result));
         let result = self.records_contents.then(|| contents::cut(result));
-        self.end(&TracedPart::Call(id.to_owned()), |span| span.set_some("gen_ai.tool.call.result", result));
+        self.end(&TracedPart::Call(id.to_owned()), |span| {
+            span.set_some("gen_ai.tool.call.result", result);
+            // The result explains the failure. It is content, which only some collectors may have.
+            if let Some(code) = error {
+                span.fail(code, "The tool call has failed.");
+            }
+        });
     }
 
     fn keep_input(&mut self, message: impl FnOnce() -> Value) {

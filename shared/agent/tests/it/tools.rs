@@ -8,7 +8,7 @@ use std::sync::{
 use futures::future::BoxFuture;
 use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{AnswerToQuestion, NewRun, ResumeBy, RunStatus, Runs, answer};
-use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
+use sequent_event::{AnswerStatus, Body, Event, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{Claim, claim};
 use sequent_tables::{Row, key};
 use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind, WebAccess};
@@ -32,6 +32,9 @@ impl Handler for Counter {
             let before = self.0.fetch_add(1, Ordering::SeqCst);
             if call.arguments["fails"] == json!(true) {
                 return Err(Error::Unknown("the connection broke".into()));
+            }
+            if call.arguments["refuses"] == json!(true) {
+                return Err(Error::Refused("The card has expired.".into()));
             }
             Ok(Output::text(format!("run {}", before + 1)))
         })
@@ -88,6 +91,28 @@ pub(crate) fn results(state: &State) -> Vec<String> {
         _ => None,
     });
     tools.collect()
+}
+
+/// The codes of the failures of calls, in the order of their results.
+async fn errors(bench: &Bench, of: &NewRun) -> Vec<Option<String>> {
+    let error = |event: &Event| match event.body() {
+        Some(Body::ToolCallResult { error, .. }) => Some(error.clone()),
+        _ => None,
+    };
+    bench.events(of.run).await.iter().filter_map(error).collect()
+}
+
+#[tokio::test]
+async fn the_log_tells_calls_that_have_failed_from_others() {
+    let (bench, _) = bench().await;
+    let refuses = r#"{"refuses":true}"#;
+    let script = format!(
+        "/demo tokens=1 rate=0 tool=charge\n/demo tokens=1 rate=0 tool=charge args={refuses}\n/demo tokens=1 rate=0"
+    );
+    let (asking, ended) = start(&bench, &script).await;
+    assert_eq!(ended, Executed::Closed);
+    assert_eq!(results(&bench.state(asking.run).await), ["run 1", "The card has expired."]);
+    assert_eq!(errors(&bench, &asking).await, [None, Some("tool_refused".to_owned())]);
 }
 
 #[tokio::test]
@@ -270,6 +295,7 @@ async fn a_tenant_can_keep_its_runs_off_the_web() {
     bench.engine.store().put(row).await.unwrap();
     let (asking, ended) = start(&bench, FETCHES).await;
     assert_eq!(ended, Executed::Closed);
+    assert_eq!(errors(&bench, &asking).await, [Some("tool_refused".to_owned())]);
     let results = results(&bench.state(asking.run).await);
     assert_eq!(results, ["The settings of this account do not let runs read pages of the web."]);
 }

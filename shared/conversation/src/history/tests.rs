@@ -54,7 +54,7 @@ fn calling(id: &str, result: &str, told: u32) -> Vec<Body> {
         Body::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta: r#"{"at":"sky"}"#.into() },
         Body::ToolCallEnd { tool_call_id: tool_call_id.clone() },
         usage,
-        Body::ToolCallResult { message_id, tool_call_id, content: result.into() },
+        Body::ToolCallResult { message_id, tool_call_id, content: result.into(), error: None },
     ]);
     bodies
 }

@@ -240,7 +240,12 @@ fn work(job_id: JobId, child: RunId) -> Vec<Body> {
         Body::ToolCallStart { tool_call_id: id(), tool_call_name, parent_message_id: None },
         Body::ToolCallArgs { tool_call_id: id(), delta: word("arguments") },
         Body::ToolCallEnd { tool_call_id: id() },
-        Body::ToolCallResult { message_id: MessageId::new(), tool_call_id: id(), content: result },
+        Body::ToolCallResult {
+            message_id: MessageId::new(),
+            tool_call_id: id(),
+            content: result,
+            error: None,
+        },
         Body::SourceCited(source),
         Body::JobEnqueued(RunJob {
             job_id,

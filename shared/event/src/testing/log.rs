@@ -115,7 +115,7 @@ impl GeneratedLog {
 
     fn result(&mut self, tool_call_id: String) {
         let message_id = MessageId::from_bits(self.id());
-        self.push(Body::ToolCallResult { message_id, tool_call_id, content: "Blue.".into() });
+        self.push(Body::ToolCallResult { message_id, tool_call_id, content: "Blue.".into(), error: None });
     }
 
     fn used(&mut self, told: usize, finish_reason: &str) {

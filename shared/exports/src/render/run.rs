@@ -105,9 +105,9 @@ impl Builder {
                     arguments.push_str(delta);
                 }
             }
-            Body::ToolCallResult { tool_call_id, content, .. } => {
+            Body::ToolCallResult { tool_call_id, content, error, .. } => {
                 let tool = self.tools.get(tool_call_id).cloned().unwrap_or_default();
-                self.add(&tool, at, result(&tool, false, content));
+                self.add(&tool, at, result(&tool, error.is_some(), content));
             }
             Body::SubagentFinished { result, .. } => {
                 self.add("Child run", at, PartContent::Text(result.clone()));
@@ -195,7 +195,12 @@ mod tests {
             },
             Body::ToolCallArgs { tool_call_id: call(), delta: "{\"a\"".into() },
             Body::ToolCallArgs { tool_call_id: call(), delta: ":1}".into() },
-            Body::ToolCallResult { message_id: cut, tool_call_id: call(), content: "there".into() },
+            Body::ToolCallResult {
+                message_id: cut,
+                tool_call_id: call(),
+                content: "there".into(),
+                error: None,
+            },
         ];
         let events: Vec<Event> = bodies
             .into_iter()

@@ -88,6 +88,7 @@ fn tools_run_here_and_a_new_step_follows_their_results() {
         message_id: msg(8),
         tool_call_id: "call-1".into(),
         content: "sunny".into(),
+        error: None,
     });
     log.extend(begin(9, "Sun."));
     log.extend([end(9), finished(RunOutcome::Success)]);
@@ -107,6 +108,24 @@ fn tools_run_here_and_a_new_step_follows_their_results() {
     {"type":"finish-step"}
     {"type":"finish","finishReason":"stop"}
     "#);
+}
+
+#[test]
+fn a_call_that_has_failed_shows_its_error() {
+    let mut log = started();
+    log.extend(tool("call-1", "{}"));
+    log.push(Body::ToolCallResult {
+        message_id: msg(8),
+        tool_call_id: "call-1".into(),
+        content: "The host does not answer.".into(),
+        error: Some("tool_unavailable".into()),
+    });
+    log.extend(begin(9, "Alas."));
+    log.extend([end(9), finished(RunOutcome::Success)]);
+    let error = r#"{"type":"tool-output-error","toolCallId":"call-1","errorText":"The host does not answer.","providerExecuted":true}"#;
+    let chunks = chunks(log.clone());
+    assert!(chunks.lines().any(|line| line == error), "{chunks}");
+    assert!(!types(log).iter().any(|chunk| chunk == "tool-output-available"));
 }
 
 #[test]

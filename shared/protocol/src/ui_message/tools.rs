@@ -166,16 +166,19 @@ impl ToolCalls {
     }
 
     /// The log has the result of the call. Returns `None` if the client has it already.
-    pub(super) fn result(&mut self, id: &str, content: &str) -> Option<Chunk> {
+    pub(super) fn result(&mut self, id: &str, content: &str, has_failed: bool) -> Option<Chunk> {
         let at = self.pending.iter().position(|call| call.id == id);
         let call = at.map(|at| self.pending.remove(at));
         if call.is_some_and(|call| call.progress == CallProgress::Answered) {
             return None;
         }
-        Some(Chunk::ToolOutputAvailable {
-            tool_call_id: id.to_owned(),
-            output: Json::of(content),
-            provider_executed: true,
+        let tool_call_id = id.to_owned();
+        Some(if has_failed {
+            let error_text = content.to_owned().into();
+            Chunk::ToolOutputError { tool_call_id, error_text, provider_executed: true }
+        } else {
+            let output = Json::of(content);
+            Chunk::ToolOutputAvailable { tool_call_id, output, provider_executed: true }
         })
     }
 

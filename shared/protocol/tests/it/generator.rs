@@ -239,7 +239,7 @@ impl Log {
             30 | 31 => {
                 if let Some(tool_call_id) = self.state.pending_tools.first().cloned() {
                     let message_id = self.fresh();
-                    self.push(Body::ToolCallResult { message_id, tool_call_id, content: text });
+                    self.push(Body::ToolCallResult { message_id, tool_call_id, content: text, error: None });
                 }
             }
             _ => self.act_rarely(action, text),

@@ -28,7 +28,12 @@ pub(crate) fn log() -> Vec<Event> {
     log.push(Body::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta: "\"Bern\"}".into() });
     log.push(Body::ToolCallEnd { tool_call_id: tool_call_id.clone() });
     let message_id = log.fresh();
-    log.push(Body::ToolCallResult { message_id, tool_call_id, content: "{\"sky\":\"clear\"}".into() });
+    log.push(Body::ToolCallResult {
+        message_id,
+        tool_call_id,
+        content: "{\"sky\":\"clear\"}".into(),
+        error: None,
+    });
     let message_id = log.say(&["It is s"]);
     log.claim();
     log.push(Body::MessageAbandoned { message_id });
@@ -240,7 +245,12 @@ fn call(log: &mut Log, id: &str, name: &str) {
 
 fn result(log: &mut Log, id: &str, content: &str) {
     let message_id = log.fresh();
-    log.push(Body::ToolCallResult { message_id, tool_call_id: id.into(), content: content.into() });
+    log.push(Body::ToolCallResult {
+        message_id,
+        tool_call_id: id.into(),
+        content: content.into(),
+        error: None,
+    });
 }
 
 fn answer_and_finish(log: &mut Log) {
@@ -362,7 +372,7 @@ fn replay() -> Vec<Event> {
     source.push(Body::ToolCallEnd { tool_call_id: tool_call_id.clone() });
     source.push(usage());
     let message_id = source.fresh();
-    source.push(Body::ToolCallResult { message_id, tool_call_id, content: "clear".into() });
+    source.push(Body::ToolCallResult { message_id, tool_call_id, content: "clear".into(), error: None });
     let copies = copies(&source.events, None);
     let replay = Replay { run_id: run(), seq: Some(source.state.last), copied: copies.len() as u64 };
     let mut log = Log::default();

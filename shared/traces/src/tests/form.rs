@@ -1,13 +1,14 @@
 //! The form of spans and requests, and the contents of spans.
 
-use sequent_event::RunOutcome;
+use sequent_core::MessageId;
+use sequent_event::{Body, RunOutcome};
 use serde_json::{Value, json};
 
 use super::{
-    golden::{asked, at, eventful, finished, log, text, trace, used},
+    golden::{asked, at, call, eventful, finished, log, text, trace, used},
     span, value,
 };
-use crate::{Attribute, Span, otlp};
+use crate::{Attribute, Span, SpanStatus, otlp};
 
 #[test]
 fn contents_are_recorded_only_if_the_operator_asks_for_them() {
@@ -35,6 +36,27 @@ fn contents_are_recorded_only_if_the_operator_asks_for_them() {
     let later: Vec<&Span> = with.spans.iter().filter(|span| span.name == "chat nova").skip(1).collect();
     let input = value(later[0], "gen_ai.input.messages").unwrap();
     assert!(input.contains("Blue.") && !input.contains("What color"), "only what is new: {input}");
+}
+
+#[test]
+fn a_call_that_has_failed_is_a_failed_span_without_its_contents() {
+    let mut log = log(vec![asked()]);
+    at(&mut log, 200, call("c1"));
+    at(&mut log, 250, [used(150, "tool_calls")]);
+    let result = Body::ToolCallResult {
+        message_id: MessageId::from_bits(30),
+        tool_call_id: "c1".into(),
+        content: "The host db.internal does not answer.".into(),
+        error: Some("tool_unavailable".into()),
+    };
+    at(&mut log, 300, [result]);
+    at(&mut log, 310, [finished(RunOutcome::Success)]);
+    let trace = trace(&log, false);
+    let failed = span(&trace, "execute_tool look");
+    assert_eq!(value(failed, "error.type").as_deref(), Some("tool_unavailable"));
+    assert_eq!(failed.status, SpanStatus::Error("The tool call has failed.".to_owned()));
+    assert!(!otlp::encode(&trace).join("\n").contains("db.internal"));
+    assert!(trace.spans.iter().filter(|span| span.status != SpanStatus::Unset).count() == 1);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) fn text(id: u128, text: &str) -> [Body; 3] {
     ]
 }
 
-fn call(id: &str) -> [Body; 3] {
+pub(super) fn call(id: &str) -> [Body; 3] {
     [
         Body::ToolCallStart {
             tool_call_id: id.into(),
@@ -133,6 +133,7 @@ fn result(id: &str, content: &str) -> Body {
         message_id: MessageId::from_bits(30),
         tool_call_id: id.into(),
         content: content.into(),
+        error: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Run {
             message_id: MessageId::from_bits(2),
             tool_call_id: id.to_owned(),
             content: "…".into(),
+            error: None,
         });
     }
 
