@@ -12,3 +12,4 @@ mod limits;
 mod resume;
 mod signed_out;
 mod streams;
+mod turns;
