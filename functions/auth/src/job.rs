@@ -15,6 +15,7 @@ pub(crate) fn deployment_job(job_type: &str, job_key: Option<String>, input: &im
         job_type: job_type.to_owned(),
         job_key,
         queue: Queue::Jobs,
+        internal: false,
         input: serde_json::to_value(input).expect("the input is plain data"),
         about: None,
         run: None,

@@ -33,6 +33,9 @@ pub(crate) struct JobsQuery {
 ///
 /// A job stays in the list for 30 days after its end. The field `error` of a failed job contains the reason.
 /// A message that could not be read becomes a failed job of the deployment itself, of the type `unreadable`.
+///
+/// Jobs that serve the deployment and not the tenant, such as the delivery of webhooks, are in the list with `X-Admin-Key` only. A page
+/// between very many of them can have fewer items than `limit`; `next_cursor` says whether more follow.
 #[utoipa::path(
     get,
     path = "/api/jobs",
@@ -51,7 +54,11 @@ pub(crate) async fn list_jobs(
     let secret = app.vault.get().await?;
     let jobs = Jobs::new(app.store(), tenant);
     let limit = query.limit.map(Limit::get);
-    let page = jobs.list(secret.cursor(), query.cursor.as_deref(), limit).await?;
+    let cursor = query.cursor.as_deref();
+    let page = match access {
+        Access::Operator => jobs.list(secret.cursor(), cursor, limit).await?,
+        Access::Tenant(_) => jobs.list_of_tenant(secret.cursor(), cursor, limit).await?,
+    };
     Ok(Json(ListResponse::new(page, secret.cursor())))
 }
 

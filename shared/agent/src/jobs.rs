@@ -68,6 +68,7 @@ impl RunJobs {
                 // No key: the log holds one id for each call and document.
                 job_key: None,
                 queue,
+                internal: false,
                 input,
                 about: None,
                 run: Some(execution.key.run),

@@ -82,6 +82,7 @@ impl Export {
             job_type: Self::TYPE.to_owned(),
             job_key: Some(self.key()),
             queue: Queue::Exports,
+            internal: false,
             input: serde_json::to_value(self).expect("an export is plain data"),
             about: Some(run.map_or_else(|| self.source.id(), |run| run.to_string())),
             run: None,

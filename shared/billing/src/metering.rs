@@ -37,6 +37,7 @@ impl Spent {
             job_type: Self::JOB.to_owned(),
             job_key: None,
             queue: Queue::Jobs,
+            internal: false,
             input: serde_json::to_value(&spent).expect("the spent credits are plain data"),
             about: None,
             run: None,

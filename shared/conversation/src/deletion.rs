@@ -36,6 +36,7 @@ impl Deletion {
             job_type: Self::TYPE.to_owned(),
             job_key: Some(self.key()),
             queue: Queue::Jobs,
+            internal: false,
             input: serde_json::to_value(self).expect("an id serialises"),
             about: None,
             run: None,

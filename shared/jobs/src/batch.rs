@@ -61,7 +61,7 @@ impl BatchWorker for Worker {
 
 async fn deliver(worker: &Worker, record: &Value, deadline: Option<Instant>) -> Result<(), AnyError> {
     let text = record["body"].as_str().unwrap_or_default();
-    if let Some(handled) = worker.others.as_ref().and_then(|others| others.handle(text)) {
+    if let Some(handled) = worker.others.iter().find_map(|others| others.handle(text)) {
         return handled.await;
     }
     match Delivery::from_json(text) {

@@ -144,6 +144,7 @@ pub async fn store_unreadable(
         job_type: UNREADABLE.to_owned(),
         job_key: None,
         queue: Queue::default(),
+        internal: false,
         status: JobStatus::Error,
         run_id: None,
         tool_call_id: None,

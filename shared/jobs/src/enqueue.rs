@@ -28,6 +28,8 @@ pub struct NewJob {
     pub job_key: Option<String>,
     /// The workers that receive the job.
     pub queue: Queue,
+    /// The job serves the deployment itself: see [`JobKind::IS_INTERNAL`].
+    pub internal: bool,
     /// The input as JSON.
     pub input: serde_json::Value,
     /// The id of the thing whose content the job repeats, such as the run of an export. Its deletion finds the job by it.
@@ -76,6 +78,7 @@ impl NewJob {
             job_type: K::TYPE.to_owned(),
             job_key: K::key(input),
             queue: K::QUEUE,
+            internal: K::IS_INTERNAL,
             input: serde_json::to_value(input).expect("a job's input is plain data"),
             about: None,
             run: None,
@@ -89,6 +92,7 @@ impl NewJob {
             job_type: self.job_type.clone(),
             job_key: self.job_key.clone(),
             queue: self.queue,
+            internal: self.internal,
             status: JobStatus::Pending,
             run_id: self.run,
             tool_call_id: self.tool_call_id.clone(),

@@ -24,6 +24,9 @@ pub trait JobKind: Send + Sync + 'static {
     const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     /// The workers that receive the job.
     const QUEUE: Queue = Queue::Jobs;
+    /// The job serves the deployment, although it has a tenant: it is not in the list that the tenant reads, and its failure is
+    /// no event of the tenant.
+    const IS_INTERNAL: bool = false;
     /// The input of the job.
     type Input: Serialize + DeserializeOwned + Send;
 
@@ -131,6 +134,11 @@ pub enum Failed {
     #[error("{why}")]
     #[expect(missing_docs, reason = "the comment of the variant explains them")]
     RetryAfter { why: String, pause: Duration },
+    /// The attempt has done nothing, because it is not the job's turn. The next attempt follows after this pause. No failure is
+    /// counted.
+    #[error("the job waits for its turn")]
+    #[expect(missing_docs, reason = "the comment of the variant explains it")]
+    NotNow { pause: Duration },
     /// Every other attempt would fail, too.
     #[error("{0}")]
     Poison(String),

@@ -25,6 +25,9 @@ pub struct Job {
     /// Workers that receive the job.
     #[serde(default)]
     pub queue: Queue,
+    /// The job serves the deployment itself. It is not in the list of its tenant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
     /// State of the job.
     pub status: JobStatus,
     /// Run that asked for the job.

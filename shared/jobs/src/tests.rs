@@ -2,5 +2,6 @@
 
 mod cleanup;
 mod lifecycle;
+mod listing;
 mod storing;
 mod working;

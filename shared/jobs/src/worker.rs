@@ -36,7 +36,7 @@ pub struct Worker {
     /// Turns `true` when the process is about to end. Its receivers are the attempts in progress.
     pub(crate) leaving: Arc<watch::Sender<bool>>,
     /// Handles the messages that are not about jobs.
-    pub(crate) others: Option<Arc<dyn MessageHandler>>,
+    pub(crate) others: Vec<Arc<dyn MessageHandler>>,
 }
 
 /// The outcome of a delivery.
@@ -50,7 +50,7 @@ pub enum Worked {
     Failed,
     /// The attempt failed; another follows.
     Again,
-    /// The attempt was handed back unfinished, because the time was over.
+    /// The job was handed back unfinished: the time was over, or it was not its turn.
     HandedBack,
     /// The job continued without this attempt: it was cancelled, or another worker took it over.
     Fenced,
@@ -61,13 +61,14 @@ impl Worker {
     #[must_use]
     pub fn new(registry: Registry, storage: DynamoStorage, settings: Settings) -> Self {
         let leaving = Arc::new(watch::Sender::new(false));
-        Self { registry: Arc::new(registry), storage, settings, leaving, others: None }
+        Self { registry: Arc::new(registry), storage, settings, leaving, others: Vec::new() }
     }
 
-    /// Has the messages that are not about jobs handled by `others`.
+    /// Has messages that are not about jobs handled by `others`, unless a handler that was added before knows them.
     #[must_use]
-    pub fn with_messages(self, others: impl MessageHandler + 'static) -> Self {
-        Self { others: Some(Arc::new(others)), ..self }
+    pub fn with_messages(mut self, others: impl MessageHandler + 'static) -> Self {
+        self.others.push(Arc::new(others));
+        self
     }
 
     /// Returns the tables of the deployment.

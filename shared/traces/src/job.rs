@@ -49,6 +49,8 @@ impl JobKind for ExportTrace {
     /// The attempts last for about three hours, as long as a collector may be replaced or repaired.
     const RETRY: RetryPolicy =
         RetryPolicy { attempts: 13, first: Duration::from_secs(5), longest: Duration::from_secs(3_600) };
+    /// It concerns the operator only.
+    const IS_INTERNAL: bool = true;
     type Input = TraceInput;
 
     /// No key: the job id is derived from the run id, so it is unique already and saves a row.

@@ -49,6 +49,12 @@ impl Deployment {
         self.fail(of, Some(RunId::new())).await;
     }
 
+    /// Stores a job of the tenant that serves the deployment.
+    pub(crate) async fn internal_job(&self, of: &Person) {
+        let new = NewJob { internal: true, ..NewJob::of::<HelloWorld>(of.tenant(), &HelloInput::default()) };
+        enqueue(self.storage.store(), &new, Timestamp::now()).await.unwrap();
+    }
+
     async fn fail(&self, of: &Person, run: Option<RunId>) {
         let new = NewJob {
             id: JOB.parse().unwrap(),

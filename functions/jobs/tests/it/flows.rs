@@ -55,6 +55,18 @@ async fn only_the_tenant_and_the_operator_reach_a_tenants_jobs() {
 }
 
 #[tokio::test]
+async fn a_job_that_serves_the_deployment_is_listed_for_the_operator_only() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.internal_job(&ada).await;
+    let own = deployment.send(&request("GET", "/api/jobs", &ada)).await.json();
+    assert_eq!(own, json!({"items": [], "next_cursor": null}));
+    let path = format!("/api/jobs?tenant_id={}", ada.tenant());
+    let all = deployment.send(&by_operator("GET", &path)).await.json();
+    assert_eq!(all["items"][0]["internal"], true, "{all}");
+}
+
+#[tokio::test]
 async fn only_the_operator_redrives_a_job_that_a_run_would_have_paid_for() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;

@@ -34,6 +34,8 @@ pub(super) enum Act {
     FailUntil(u32),
     /// Fails, and asks for this many seconds before the next attempt.
     FailFor(u64),
+    /// Is not in turn at first.
+    Wait,
     Refuse,
     Panic,
     Hang,
@@ -87,6 +89,8 @@ impl JobKind for Puppet {
             Act::FailFor(seconds) => {
                 Err(Failed::RetryAfter { why: "busy".into(), pause: Duration::from_secs(seconds) })
             }
+            Act::Wait if begun == 1 => Err(Failed::NotNow { pause: Duration::from_secs(1) }),
+            Act::Wait => Ok(Done::text("in turn")),
             Act::Refuse => Err(Failed::Poison("never".into())),
             Act::Panic => panic!("out of luck"),
             Act::Hang => std::future::pending().await,
@@ -251,6 +255,18 @@ async fn a_failure_that_asks_for_a_pause_is_not_retried_before() {
         let job = bench.job(delivery).await;
         assert!(job.not_before.is_some_and(|at| at >= before + shortest), "{job:?}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_in_turn_waits_and_no_failure_is_counted() {
+    let bench = Bench::new().await;
+    let delivery = bench.enqueue(Act::Wait).await;
+    let before = Timestamp::now();
+    assert_eq!(bench.work(delivery).await, Worked::HandedBack);
+    let job = bench.job(delivery).await;
+    assert_eq!((job.status, job.failures, job.error.is_none()), (JobStatus::Pending, 0, true), "{job:?}");
+    assert!(job.not_before.is_some_and(|at| at > before), "{job:?}");
+    assert_eq!(bench.work(delivery).await, Worked::Success, "the worker waits for the pause");
 }
 
 #[tokio::test]

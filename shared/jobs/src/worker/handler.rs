@@ -27,6 +27,8 @@ pub(super) enum AttemptEnd {
         pause: Duration,
     },
     Poison(JobFailure),
+    /// The job waits for this pause.
+    NotNow(Duration),
     Lost,
     NoTime,
 }
@@ -146,6 +148,7 @@ fn of_result(result: Result<Done, Failed>) -> AttemptEnd {
         Err(Failed::RetryAfter { why, pause }) => {
             AttemptEnd::Failed { why: JobFailure::new("failed", &why), pause }
         }
+        Err(Failed::NotNow { pause }) => AttemptEnd::NotNow(pause),
         Err(Failed::Poison(why)) => AttemptEnd::poison(why),
         Err(Failed::OverBudget(why)) => AttemptEnd::Poison(JobFailure::new(JobFailure::OVER_BUDGET, &why)),
     }

@@ -42,6 +42,10 @@ impl Worker {
         let worked = match ended {
             AttemptEnd::Lost => Worked::Fenced,
             AttemptEnd::NoTime => self.take(attempt, &job.waiting(None), Worked::HandedBack).await?,
+            AttemptEnd::NotNow(pause) => {
+                let next = job.waiting(Some(Timestamp::now() + scaled(pause)));
+                self.take(attempt, &next, Worked::HandedBack).await?
+            }
             AttemptEnd::Poison(why) => self.fail(attempt, why).await?,
             AttemptEnd::Failed { why, pause } => self.fail_once(attempt, why, pause).await?,
             AttemptEnd::Done(done) => self.succeed(attempt, done).await?,
