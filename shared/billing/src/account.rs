@@ -51,6 +51,20 @@ pub struct Account {
     /// The grant to a new tenant waits until the tenant is trusted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub welcome_due: bool,
+    /// The latest grant. A tenth of it is the threshold of low credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_grant: Option<LatestGrant>,
+    /// The grant after which the tenant was told that its credits are low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_told: Option<GrantId>,
+}
+
+/// The latest credits that an account was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct LatestGrant {
+    pub id: GrantId,
+    pub amount: MicroCredits,
 }
 
 /// Credits that were granted together and expire together.
@@ -89,6 +103,8 @@ impl Account {
             days: BTreeMap::new(),
             frozen: BTreeMap::new(),
             welcome_due: false,
+            latest_grant: None,
+            low_told: None,
         }
     }
 
@@ -137,6 +153,7 @@ impl Account {
         let id = cause.grant_id(at);
         self.granted += amount;
         self.available += amount;
+        self.latest_grant = Some(LatestGrant { id, amount });
         self.grants.push(Grant {
             id,
             left: amount,
@@ -169,6 +186,7 @@ impl Account {
         self.available += moved;
         if moved > MicroCredits::ZERO {
             let id = cause.grant_id(at);
+            self.latest_grant = Some(LatestGrant { id, amount: moved });
             self.grants.push(Grant { id, left: moved, expires: NEVER, expiries: 0 });
         } else {
             self.draw(-moved);

@@ -9,7 +9,8 @@ use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attrib
 use serde::Deserialize;
 
 use crate::{
-    Account, Cause, HoldLimits, LedgerAccount, Markup, Plan, Posting, Quota, Quote, Terms, hold_amount,
+    Account, Cause, HoldLimits, LedgerAccount, LowCredits, Markup, Plan, Posting, Quota, Quote, Terms,
+    hold_amount, low,
 };
 
 /// Returns `true` if credits are held for the run: by the account of its tenant, or by the quota of a tenant without billing.
@@ -130,7 +131,7 @@ pub(crate) fn day_of(at: Timestamp) -> String {
 /// A hold of `amount` at `now`.
 #[must_use]
 pub fn hold(amount: MicroCredits, markup: Markup, now: Timestamp) -> Hold {
-    Hold { amount, day: day_of(now), markup: markup.0, metered: false, of_quota: false }
+    Hold { amount, day: day_of(now), markup: markup.0, metered: false, of_quota: false, low_below: None }
 }
 
 /// The row that the hold is a part of.
@@ -182,7 +183,8 @@ impl Reservation {
             let hold = hold(too_small.needed(), terms.markup, now);
             denied(&hold, account, plan).unwrap_or_else(|| too_small.denied(account.available))
         })?;
-        let hold = Hold { metered: terms.metered, ..hold(amount, terms.markup, now) };
+        let low_below = low::threshold_for(account, terms.usual_hold, amount);
+        let hold = Hold { metered: terms.metered, low_below, ..hold(amount, terms.markup, now) };
         if let Some(denied) = denied(&hold, account, plan) {
             return Err(denied);
         }
@@ -246,7 +248,8 @@ pub fn denied(hold: &Hold, account: &Account, plan: &Plan) -> Option<Denied> {
 }
 
 /// Builds the writes that settle a hold, for the transaction that ends the run: the cost is spent, and the rest is
-/// available again. The first write changes the row with the hold. A quota has no ledger. This happens once because a run
+/// available again. The first write changes the row with the hold. If the credits may be low then, a job compares them. A quota has
+/// no ledger. This happens once because a run
 /// ends once. The writes of an account have no condition: nothing may keep a run from ending. A quota that was deleted is
 /// left alone.
 ///
@@ -273,7 +276,8 @@ pub fn settle(hold: &Hold, payer: Payer, cost: MicroUsd, now: Timestamp) -> Vec<
         .add_from(today, hold.amount.0, -back.0);
     let row =
         Row::new(&key::posting(payer.tenant, posting.id), &posting).expect("a posting serialises to a map");
-    vec![update.into(), Write::put(row)]
+    let comparing = LowCredits::job(hold, payer).into_iter().flat_map(|job| job.rows(now)).map(Write::put);
+    [update.into(), Write::put(row)].into_iter().chain(comparing).collect()
 }
 
 /// The posting of a run that has ended: held, spent and released.

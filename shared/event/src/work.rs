@@ -116,6 +116,9 @@ pub struct Hold {
     /// The deployment charges nothing: the amount is a part of the tenant's daily limit, and not of its credits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_quota: bool,
+    /// The threshold of low credits, if the hold has left fewer: the balance is compared with it when the run has been paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_below: Option<MicroCredits>,
 }
 
 impl Configuration {

@@ -158,6 +158,7 @@ async fn a_run_whose_account_is_lost_ends() {
                 markup: 100,
                 metered: false,
                 of_quota: false,
+                low_below: None,
             })),
             ..Default::default()
         },
