@@ -1,11 +1,12 @@
-//! One-time tokens that are sent by mail: to verify an address, and to replace a forgotten password.
+//! One-time tokens that are sent by mail: to verify an address, and to replace a forgotten password. Also notices by mail, which
+//! have no token.
 //!
 //! A token is stored as a hash, expires, and is used once: it is deleted in the transaction of its effect. Requests do the
 //! same work for unknown addresses as for known ones, and an address gets few mails an hour.
 
 use std::time::Duration;
 
-use sequent_core::{TenantId, TenantTrust, Timestamp, UserId};
+use sequent_core::{TenantId, TenantTrust, Timestamp, UserId, WebhookId};
 use sequent_tables::{Label, Retry, Row, Store, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,27 @@ pub struct Recipient {
     pub user_id: UserId,
 }
 
+/// The input of the job that tells a user of an event that needs attention. It contains no address.
+#[expect(missing_docs, reason = "plain data")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub recipient: Recipient,
+    pub subject: NoticeSubject,
+}
+
+/// The event that a notice tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeSubject {
+    /// The service has disabled a webhook.
+    WebhookDisabled {
+        /// The webhook that receives nothing any more.
+        webhook_id: WebhookId,
+        /// The receiver wants no more events. Otherwise its deliveries have failed for days.
+        is_gone: bool,
+    },
+}
+
 /// The row of a token.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct MailTokenRow {
@@ -80,6 +102,11 @@ impl MailPurpose {
 impl MailRequest {
     /// The type of the job. It belongs to the deployment, so that a tenant does not see who asks for its passwords.
     pub const TYPE: &'static str = "send_mail";
+}
+
+impl Notice {
+    /// The type of the job. It belongs to the deployment, as those of other mails.
+    pub const TYPE: &'static str = "send_notice";
 }
 
 /// Makes the token of a mail. Returns `None` if there is no account to write to.

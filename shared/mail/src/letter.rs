@@ -1,6 +1,6 @@
 //! The text of each mail.
 
-use sequent_identity::mail::{MailPurpose, MailToken};
+use sequent_identity::mail::{MailPurpose, MailToken, NoticeSubject};
 
 /// A mail without its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,24 @@ impl Letter {
                      If you did not create the account, ignore this message.\n"
                 ),
             },
+        }
+    }
+
+    /// The mail with a notice. It has no link and no address of the webhook, which may contain a secret.
+    pub(crate) fn of_notice(subject: &NoticeSubject) -> Self {
+        let NoticeSubject::WebhookDisabled { webhook_id, is_gone } = subject;
+        let reason = if *is_gone {
+            "its receiver answered that it wants no more events (status 410)"
+        } else {
+            "none of its deliveries has succeeded for five days"
+        };
+        Self {
+            subject: "A webhook was disabled",
+            text: format!(
+                "The webhook {webhook_id} was disabled, because {reason}. No events are sent to it any more.\n\n\
+                 Correct the receiver, and enable the webhook again: PATCH /api/webhooks/{webhook_id} with \
+                 {{\"enabled\": true}}. Its failed deliveries are listed for 30 days, and can be sent again.\n"
+            ),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use sequent_core::{JobId, TenantId, Timestamp};
+use sequent_core::{JobId, TenantId, Timestamp, WebhookId};
 use sequent_identity::{
     Config, Error as IdentityError, Identity, SignedIn, Vault,
     account::NewAccount,
-    mail::{MailRequest, MailToken},
+    mail::{MailRequest, MailToken, Notice, NoticeSubject, Recipient},
     password::{Cost, Password},
     session::Device,
 };
@@ -130,6 +130,16 @@ impl Deployment {
         Box::pin(worker.work(delivery, None)).await.unwrap()
     }
 
+    /// Executes the job of a notice.
+    async fn tell(&self, ses: Option<Ses>, notice: &Notice) -> Worked {
+        let job = NewJob::of::<SendNotice>(TenantId::SYSTEM, notice);
+        enqueue(&self.store, &job, Timestamp::now()).await.unwrap();
+        let kinds = Registry::new().with(SendMail::new(ses).notices());
+        let worker = Worker::new(kinds, DynamoStorage::new(self.store.clone()), Settings::default());
+        let delivery = Delivery { tenant_id: TenantId::SYSTEM, job_id: job.id };
+        Box::pin(worker.work(delivery, None)).await.unwrap()
+    }
+
     async fn sign_in(&self, password: &str) -> Result<SignedIn, IdentityError> {
         let email = "ann@example.com".parse().unwrap();
         let password = Password::presented(password.into()).unwrap();
@@ -202,6 +212,31 @@ async fn an_address_is_verified_with_a_token_of_that_purpose() {
     let user = identity.user(ann.user.tenant_id, ann.user.id).await.unwrap().unwrap();
     assert_eq!(user.email_verified_at, Some(now));
     assert_eq!(identity.request_verification(&user, "", now).await.unwrap(), None, "it is verified");
+}
+
+#[tokio::test]
+async fn a_notice_goes_to_a_verified_address_only() {
+    let deployment = Deployment::new("200 OK").await;
+    let ann = deployment.sign_up().await.user;
+    let now = Timestamp::now();
+    let webhook_id = WebhookId::new();
+    let notice = Notice {
+        recipient: Recipient { tenant_id: ann.tenant_id, user_id: ann.id },
+        subject: NoticeSubject::WebhookDisabled { webhook_id, is_gone: false },
+    };
+    assert_eq!(deployment.tell(Some(deployment.post.ses()), &notice).await, Worked::Success);
+    assert_eq!(deployment.post.received().len(), 0, "the address may be a stranger's");
+    let verification =
+        deployment.identity.request_verification(&ann, "https://chat.example", now).await.unwrap().unwrap();
+    deployment.deliver(&verification).await;
+    deployment.identity.verify_email(&deployment.post.token(), now).await.unwrap();
+
+    assert_eq!(deployment.tell(Some(deployment.post.ses()), &notice).await, Worked::Success);
+    let (_, mail) = deployment.post.received().pop().unwrap();
+    assert_eq!(mail["Destination"]["ToAddresses"][0], "ann@example.com");
+    let text = mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap();
+    assert!(text.contains(&webhook_id.to_string()) && text.contains("five days"), "{text}");
+    assert_eq!(deployment.tell(None, &notice).await, Worked::Success, "a deployment without mail");
 }
 
 #[tokio::test]
