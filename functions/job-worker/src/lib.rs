@@ -1,6 +1,7 @@
 //! The jobs of the `job-worker` function: every job type that needs little memory. Its queue also carries the messages about
-//! schedules that are due.
+//! schedules that are due, and those with events that webhooks are still to be told.
 
+mod events;
 mod schedules;
 
 use sequent_artifacts::Artifacts;
@@ -17,8 +18,9 @@ use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_runlog::Settings;
 use sequent_traces::{Collector, ExportTrace};
-use sequent_webhooks::DeliverWebhook;
+use sequent_webhooks::{CompareCredits, DeliverWebhook};
 
+pub use events::LateEvents;
 pub use schedules::DueSchedules;
 
 /// The clients and settings that jobs need. Jobs of what is `None` fail, or do without it.
@@ -42,6 +44,7 @@ pub struct JobDependencies {
 pub fn registry(dependencies: JobDependencies) -> Registry {
     let JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, webhooks, settings } =
         dependencies;
+    let mail = SendMail::new(ses);
     let namer = Namer::new(models.clone(), prompts.clone());
     Registry::new()
         .with(kinds::HelloWorld)
@@ -53,9 +56,11 @@ pub fn registry(dependencies: JobDependencies) -> Registry {
         .with(ForgetOldProjects::new(credits))
         .with(DeleteConversation::new(artifacts.clone(), settings))
         .with(DeleteAccount::new(artifacts))
-        .with(SendMail::new(ses))
+        .with(mail.notices())
+        .with(mail)
         .with(ExportTrace::new(collector))
         .with(webhooks)
+        .with(CompareCredits)
         .with(RebuildProjections)
         .with(RebuildStatistics)
         .with(SettleRun)

@@ -6,7 +6,7 @@ use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore};
 use sequent_definitions::ServicePrompts;
 use sequent_identity::Vault;
-use sequent_job_worker_function::{DueSchedules, JobDependencies, registry};
+use sequent_job_worker_function::{DueSchedules, JobDependencies, LateEvents, registry};
 use sequent_jobs::Worker;
 use sequent_mail::Ses;
 use sequent_model::Client;
@@ -16,7 +16,7 @@ use sequent_schedules::{RunLauncher, ScheduleWorker, Schedules};
 use sequent_tables::{SecretTable, Store};
 use sequent_tool::Guard;
 use sequent_traces::{Collector, TraceEndpoint};
-use sequent_webhooks::{DeliverWebhook, WebhookClient};
+use sequent_webhooks::{DeliverWebhook, WebhookClient, WorkerShares};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -40,11 +40,15 @@ async fn main() -> Result<(), Error> {
     let storage = DynamoStorage::new(store.clone());
     let starter = RunStarter::new(RunStore::new(storage.clone(), settings), credits.clone());
     let schedules = ScheduleWorker::new(Schedules::new(store.clone()), RunLauncher::new(starter));
+    let events = LateEvents(store.clone());
     let prompts = ServicePrompts::new(store).of_deployment(&secrets);
     let ses = Ses::from_env(&sdk);
-    let webhooks = DeliverWebhook::new(WebhookClient::new(Guard::from_env()?), Vault::from_env(&sdk)?);
+    let webhooks = DeliverWebhook::new(WebhookClient::new(Guard::from_env()?), Vault::from_env(&sdk)?)
+        .with_shares(WorkerShares::from_env()?);
     let kinds =
         JobDependencies { models, prompts, artifacts, credits, payments, ses, collector, webhooks, settings };
-    let worker = Worker::new(registry(kinds), storage, settings).with_messages(DueSchedules(schedules));
+    let worker = Worker::new(registry(kinds), storage, settings)
+        .with_messages(DueSchedules(schedules))
+        .with_messages(events);
     sequent_aws::queue::serve(worker).await
 }

@@ -65,9 +65,9 @@ pub use artifact::{
 };
 
 pub use webhook::{
-    DeliveryList, after_deliveries, before_deliveries, hook, hooks, parse_delivery, parse_due,
-    parse_webhook_event, queued_delivery, webhook, webhook_delivery, webhook_event, webhook_failure,
-    webhook_settings, webhooks,
+    DeliveryList, after_deliveries, before_deliveries, delivery_leases, hook, hooks, parse_delivery,
+    parse_due, parse_queued_delivery, parse_webhook_event, queued_delivery, webhook, webhook_delivery,
+    webhook_event, webhook_failure, webhook_settings, webhooks,
 };
 
 pub use schedule::{

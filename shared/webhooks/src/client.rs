@@ -72,6 +72,11 @@ impl WebhookClient {
         Self { timeout, ..self }
     }
 
+    /// The longest time of an attempt.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Makes an attempt at `now`.
     pub(crate) async fn send(&self, message: SignedRequest<'_>, now: Timestamp) -> AttemptResult {
         // Made before the time runs: it reads the system's certificates, which takes a while.

@@ -1,6 +1,6 @@
 //! The deliveries of a webhook: listed, read, and asked for again.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use sequent_core::{DeliveryId, TenantId, Timestamp, WebhookId};
 use sequent_tables::{
@@ -10,12 +10,10 @@ use sequent_tables::{
 };
 
 use crate::{
-    DeliveryStatus, Error, WebhookDelivery, WebhookDeliveryDetails, Webhooks, delivery::StoredDelivery,
+    DeliveryStatus, Error, WebhookDelivery, WebhookDeliveryDetails, Webhooks,
+    delivery::{KEPT, StoredDelivery},
     tell::queueing,
 };
-
-/// The time for which a delivery that was asked for again can be listed.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A page of the deliveries of a webhook.
 #[derive(Debug, Clone, Copy, Default)]

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{EventType, WebhookEvent};
 
-/// The time for which deliveries can be listed.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The time for which deliveries can be listed, from their event or their failure on.
+pub(crate) const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Attempts that a row keeps, the latest.
 const KEPT_ATTEMPTS: usize = 20;
 
@@ -124,11 +124,11 @@ impl StoredDelivery {
         Ok(row.expires_at(created_at + KEPT))
     }
 
-    /// The row in the list of failed deliveries.
-    pub(crate) fn failure(&self, tenant: TenantId) -> Result<Row, TableError> {
-        let WebhookDelivery { id, webhook_id, created_at, .. } = self.delivery;
-        Ok(Row::new(&key::webhook_failure(tenant, webhook_id, id), &ListEntry {})?
-            .expires_at(created_at + KEPT))
+    /// The row in the list of failed deliveries, for a delivery that failed at `now`. The delivery itself is kept as long: one
+    /// that was asked for again is older than its failure by any time.
+    pub(crate) fn failure(&self, tenant: TenantId, now: Timestamp) -> Result<Row, TableError> {
+        let WebhookDelivery { id, webhook_id, .. } = self.delivery;
+        Ok(Row::new(&key::webhook_failure(tenant, webhook_id, id), &ListEntry {})?.expires_at(now + KEPT))
     }
 
     /// The row in the queue. The time of the next attempt is its place.

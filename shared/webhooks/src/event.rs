@@ -35,7 +35,7 @@ pub enum EventType {
     /// Due times of a schedule passed without a run.
     #[serde(rename = "schedule.missed")]
     ScheduleMissed,
-    /// The balance of the tenant has become low. No such event is sent yet.
+    /// The credits of the tenant have become low.
     #[serde(rename = "credits.low")]
     CreditsLow,
     /// A test that a caller asked for. Each webhook receives its own.

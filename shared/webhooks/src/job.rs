@@ -8,11 +8,13 @@ use sequent_jobs::{Context, Done, Failed, JobKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    WebhookClient,
+    WebhookClient, WorkerShares,
+    share::{self, DeliveryLease},
     turn::{Turn, TurnStep},
 };
 
-/// Time after which the job gives the turn on to another job, which waits in the queue behind those of other tenants.
+/// Time after which the job gives the turn on to another job, which waits in the queue behind those of other tenants. A step that
+/// began before takes up to three timeouts, so a job delivers for a minute at most.
 const SLICE: Duration = Duration::from_secs(30);
 
 /// `deliver_webhook`: sends the deliveries of a webhook that are due.
@@ -20,6 +22,7 @@ const SLICE: Duration = Duration::from_secs(30);
 pub struct DeliverWebhook {
     pub(crate) client: WebhookClient,
     pub(crate) vault: Vault,
+    shares: WorkerShares,
 }
 
 /// The input of [`DeliverWebhook`].
@@ -36,7 +39,25 @@ impl DeliverWebhook {
     /// Sends through `client`, with the secrets that `vault` opens.
     #[must_use]
     pub fn new(client: WebhookClient, vault: Vault) -> Self {
-        Self { client, vault }
+        Self { client, vault, shares: WorkerShares::default() }
+    }
+
+    /// Sets the share of the workers that deliveries take.
+    #[must_use]
+    pub fn with_shares(self, shares: WorkerShares) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// Takes steps until the turn has ended. A receiver that hangs ends its slice with the step in which it did.
+    async fn deliver(&self, turn: &Turn<'_>) -> Result<Done, Failed> {
+        let mut until = Timestamp::now() + SLICE;
+        loop {
+            match Box::pin(turn.step(Timestamp::now(), until)).await.map_err(Failed::retry)? {
+                TurnStep::Next => {}
+                TurnStep::Slow => until = Timestamp::now(),
+                TurnStep::Ended(why) => return Ok(Done::text(why)),
+            }
+        }
     }
 }
 
@@ -48,6 +69,8 @@ impl JobKind for DeliverWebhook {
     /// the deliveries: three days, as long as they are retried.
     const RETRY: RetryPolicy =
         RetryPolicy { attempts: 400, first: Duration::from_secs(5), longest: Duration::from_secs(900) };
+    /// It concerns the operator only.
+    const IS_INTERNAL: bool = true;
     type Input = DeliverWebhookInput;
 
     fn key(_: &DeliverWebhookInput) -> Option<String> {
@@ -55,20 +78,23 @@ impl JobKind for DeliverWebhook {
     }
 
     async fn run(&self, input: DeliverWebhookInput, context: Context) -> Result<Done, Failed> {
-        let turn = Turn {
-            deliverer: self,
-            store: context.store(),
-            tenant: context.tenant,
-            webhook: input.webhook_id,
-            job: context.job,
+        let Context { tenant, job, .. } = context;
+        let store = context.store();
+        let turn = Turn { deliverer: self, store, tenant, id: input.webhook_id, job };
+        let webhook = turn.webhook().await.map_err(Failed::retry)?;
+        // A job without the turn, or of a webhook that was deleted, sends nothing.
+        let Some(webhook) = webhook.filter(|webhook| turn.is_of(webhook)) else {
+            return Box::pin(self.deliver(&turn)).await;
         };
-        let until = Timestamp::now() + SLICE;
-        loop {
-            match Box::pin(turn.step(Timestamp::now(), until)).await.map_err(Failed::retry)? {
-                TurnStep::Next => {}
-                TurnStep::Ended(why) => return Ok(Done::text(why)),
-            }
+        let now = Timestamp::now();
+        let is_failing = webhook.webhook.failing_since.is_some();
+        let lease = DeliveryLease { tenant, is_failing, until: now + Self::TIMEOUT };
+        if !self.shares.take(store, job, lease, now).await.map_err(Failed::retry)? {
+            return Err(Failed::NotNow { pause: share::pause(context.attempt) });
         }
+        let ended = Box::pin(self.deliver(&turn)).await;
+        share::release(store, job).await;
+        ended
     }
 }
 

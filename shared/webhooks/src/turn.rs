@@ -3,6 +3,7 @@
 //! A job that finds nothing due gives the turn back only if nothing was queued since it looked, which the write checks. A
 //! delivery that is queued at the same time is therefore seen by this job, or by the job that its own transaction adds.
 
+mod notice;
 mod outcome;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::{
     tell::delivery_job,
     webhook::{DeliveryTurn, StoredWebhook},
 };
+use notice::disabled_notice;
 use outcome::AttemptOutcome;
 
 /// Requests to one webhook at the same time.
@@ -36,7 +38,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) deliverer: &'a DeliverWebhook,
     pub(crate) store: &'a Store,
     pub(crate) tenant: TenantId,
-    pub(crate) webhook: WebhookId,
+    pub(crate) id: WebhookId,
     pub(crate) job: JobId,
 }
 
@@ -45,6 +47,8 @@ pub(crate) struct Turn<'a> {
 pub(crate) enum TurnStep {
     /// The job still has the turn.
     Next,
+    /// The job still has the turn. The receiver took as long as an attempt may, and accepted nothing.
+    Slow,
     /// The job has nothing left to do.
     Ended(&'static str),
 }
@@ -60,34 +64,53 @@ struct Queue {
 impl Turn<'_> {
     /// Takes a step: sends some of what is due at `now`, or ends the turn. From `until` on, the turn is given on.
     pub(crate) async fn step(&self, now: Timestamp, until: Timestamp) -> Result<TurnStep, Error> {
-        let Some(webhook) = self.store.get::<StoredWebhook>(&self.key()).await? else {
+        let Some(webhook) = self.webhook().await? else {
             self.erase().await?;
             return Ok(TurnStep::Ended("The webhook was deleted."));
         };
-        if webhook.turn.is_none_or(|turn| turn.job != self.job) {
+        if !self.is_of(&webhook) {
             return Ok(TurnStep::Ended("Another job delivers."));
         }
         let horizon = if webhook.webhook.enabled { now } else { Timestamp::from_millis(i64::MAX) };
-        let queue = self.queue(horizon).await?;
+        // A receiver that fails gets one round of requests in a step, which takes no longer than one attempt.
+        let is_failing = webhook.webhook.failing_since.is_some();
+        let page = if is_failing { CONCURRENCY as u32 } else { PAGE };
+        let queue = self.queue(horizon, page).await?;
         if queue.due.is_empty() {
             return self.end(&webhook, queue.next, now).await;
         }
         if now >= until && self.give_on(&webhook, now, now).await? {
             return Ok(TurnStep::Ended("The next job continues."));
         }
+        let start = Instant::now();
         let outcomes = self.deliver(&webhook, queue.due, now).await?;
         self.note(&webhook, &outcomes, now).await?;
-        Ok(TurnStep::Next)
+        let is_slow = start.elapsed() >= self.deliverer.client.timeout();
+        Ok(if is_slow && !outcomes.contains(&AttemptOutcome::Delivered) {
+            TurnStep::Slow
+        } else {
+            TurnStep::Next
+        })
+    }
+
+    /// Reads the webhook. Returns `None` if it was deleted.
+    pub(crate) async fn webhook(&self) -> Result<Option<StoredWebhook>, TableError> {
+        self.store.get(&self.key()).await
+    }
+
+    /// Returns `true` if this job has the turn. A job that has lost it never gets it back.
+    pub(crate) fn is_of(&self, webhook: &StoredWebhook) -> bool {
+        webhook.turn.is_some_and(|turn| turn.job == self.job)
     }
 
     fn key(&self) -> Key {
-        key::webhook(self.tenant, self.webhook)
+        key::webhook(self.tenant, self.id)
     }
 
     /// Reads the first entries of the queue, strongly consistent.
-    async fn queue(&self, horizon: Timestamp) -> Result<Queue, TableError> {
+    async fn queue(&self, horizon: Timestamp, limit: u32) -> Result<Queue, TableError> {
         let mut queue = Queue { due: Vec::new(), next: None };
-        for entry in self.page(DeliveryList::Queued, PAGE).await? {
+        for entry in self.page(DeliveryList::Queued, limit).await? {
             let Some(due) = key::parse_due(entry.sk()) else { continue };
             if due > horizon {
                 queue.next = Some(due);
@@ -101,10 +124,9 @@ impl Turn<'_> {
     /// Returns the keys of the first entries of the webhook in a list.
     async fn page(&self, list: DeliveryList, limit: u32) -> Result<Vec<Key>, TableError> {
         let request = PageRequest::new(list.of(self.tenant)).oldest_first().limit(Some(limit));
-        let page = self.store.page_items(&request.after(key::before_deliveries(self.webhook))).await?;
+        let page = self.store.page_items(&request.after(key::before_deliveries(self.id))).await?;
         let keys = page.items.iter().filter_map(Key::of_item);
-        let is_own =
-            |key: &Key| key::parse_delivery(key.sk()).is_some_and(|(webhook, _)| webhook == self.webhook);
+        let is_own = |key: &Key| key::parse_delivery(key.sk()).is_some_and(|(webhook, _)| webhook == self.id);
         Ok(keys.take_while(is_own).collect())
     }
 
@@ -173,7 +195,7 @@ impl Turn<'_> {
         now: Timestamp,
     ) -> Result<AttemptOutcome, Error> {
         let Some((_, id)) = key::parse_delivery(entry.sk()) else { return Ok(AttemptOutcome::Nothing) };
-        let row = key::webhook_delivery(self.tenant, self.webhook, id);
+        let row = key::webhook_delivery(self.tenant, self.id, id);
         let Some(delivery) = self.store.get::<StoredDelivery>(&row).await? else {
             self.store.delete(&entry).await?;
             return Ok(AttemptOutcome::Nothing);
@@ -182,7 +204,7 @@ impl Turn<'_> {
             let sent = self.deliverer.client.send(delivery.request(&webhook.webhook, secrets), now).await;
             delivery.attempted(sent, now)
         } else {
-            delivery.given_up()
+            delivery.given_up(now)
         };
         let is_recorded = attempted.record(self.store, self.tenant, &entry).await?;
         Ok(if is_recorded { attempted.outcome } else { AttemptOutcome::Nothing })
@@ -201,7 +223,7 @@ impl Turn<'_> {
             return Ok(());
         }
         if has(&[AttemptOutcome::Gone]) {
-            return self.disable(DisableReason::Gone, now).await;
+            return self.disable(webhook, DisableReason::Gone, now).await;
         }
         if has(&[AttemptOutcome::Delivered]) {
             return match since {
@@ -211,7 +233,7 @@ impl Turn<'_> {
         }
         let is_failing = since.is_some_and(|since| now.since(since) >= FAILING);
         if has(&[AttemptOutcome::Failed]) && is_failing {
-            return self.disable(DisableReason::Failing, now).await;
+            return self.disable(webhook, DisableReason::Failing, now).await;
         }
         match since {
             None if has(&[AttemptOutcome::Again, AttemptOutcome::Failed]) => {
@@ -226,16 +248,30 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn disable(&self, reason: DisableReason, now: Timestamp) -> Result<(), Error> {
+    /// Disables the webhook, and adds the job that tells the user who created it. Both happen once.
+    async fn disable(
+        &self,
+        webhook: &StoredWebhook,
+        reason: DisableReason,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let update = Update::of(&self.key())
             .set("enabled", false)
             .set("disabled", DisabledWebhook { reason, at: now })
             .set("updated_at", now)
             .when(attribute("enabled").equals(true));
-        if self.store.write_if(update).await? {
-            tracing::warn!(tenant = %self.tenant, webhook = %self.webhook, ?reason, "disabled a webhook; its deliveries fail");
+        let rows = disabled_notice(self.tenant, &webhook.webhook, reason).rows(now);
+        let transaction = Transaction::new().write(update);
+        let transaction = rows.into_iter().map(Write::insert).fold(transaction, Transaction::write);
+        match self.store.commit(transaction, Retry::CONTENDED).await {
+            Ok(()) => {
+                tracing::warn!(tenant = %self.tenant, webhook = %self.id, ?reason, "disabled a webhook; its deliveries fail");
+                Ok(())
+            }
+            // A caller has disabled it meanwhile.
+            Err(cancelled) if cancelled.any_refused() => Ok(()),
+            Err(cancelled) => Err(cancelled.into()),
         }
-        Ok(())
     }
 
     /// Deletes the deliveries of a webhook that does not exist any more.

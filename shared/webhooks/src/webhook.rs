@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sequent_core::{ExposeSecret as _, JobId, TenantId, Timestamp, UserId, WebhookId};
 use sequent_identity::Vault;
+use sequent_tables::{Error as TableError, Item, decode};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, EventType, signature::SigningSecret};
@@ -128,6 +129,15 @@ impl StoredWebhook {
         }
         Ok(secrets)
     }
+}
+
+/// Returns the job that has the turn to deliver for the webhook of this row. Returns `None` if none has it.
+///
+/// # Errors
+/// If the row does not have its shape.
+pub fn delivering_job(webhook: Item) -> Result<Option<JobId>, TableError> {
+    let webhook: StoredWebhook = decode(webhook)?;
+    Ok(webhook.turn.map(|turn| turn.job))
 }
 
 /// Seals a secret, as the credentials of MCP servers are sealed.

@@ -30,7 +30,7 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Webhooks of a tenant at most. Each takes one place of the workers while it delivers.
+    /// Webhooks of a tenant at most.
     pub const MAX: u32 = 10;
 
     /// The webhooks in `store`. Secrets are sealed with the key in `vault`; `guard` limits addresses.

@@ -82,6 +82,15 @@ pub fn parse_delivery(sort_key: &str) -> Option<(WebhookId, DeliveryId)> {
     Some((webhook.parse().ok()?, delivery.parse().ok()?))
 }
 
+/// Returns the tenant, the webhook and the time of the next attempt of the key of a queued delivery. Returns `None` if it is
+/// another key.
+#[must_use]
+pub fn parse_queued_delivery(key: &Key) -> Option<(TenantId, WebhookId, Timestamp)> {
+    let tenant = key.pk.strip_suffix("#webhook-queue")?.parse().ok()?;
+    let (webhook, _) = parse_delivery(&key.sk)?;
+    Some((tenant, webhook, parse_due(&key.sk)?))
+}
+
 /// Returns the time of the next attempt of a queued delivery.
 #[must_use]
 pub fn parse_due(sort_key: &str) -> Option<Timestamp> {
@@ -100,6 +109,12 @@ pub fn before_deliveries(webhook: WebhookId) -> String {
 pub fn after_deliveries(webhook: WebhookId) -> String {
     // `~` follows all characters of ids.
     format!("{webhook}#~")
+}
+
+/// The leases of the jobs that deliver for webhooks, of all tenants. The row belongs to the deployment.
+#[must_use]
+pub fn delivery_leases() -> Key {
+    Key::new(format!("{}#delivery-leases", TenantId::SYSTEM), "leases")
 }
 
 /// An event that no other row shows.
@@ -146,6 +161,9 @@ mod tests {
             assert!(after_deliveries(webhook).as_str() > entry.sk());
         }
         assert_eq!(parse_due(queued_delivery(tenant, webhook, due, delivery).sk()), Some(due));
+        let queued = queued_delivery(tenant, webhook, due, delivery);
+        assert_eq!(parse_queued_delivery(&queued), Some((tenant, webhook, due)));
+        assert_eq!(parse_queued_delivery(&webhook_failure(tenant, webhook, delivery)), None);
         assert_eq!(parse_delivery("whk_1#dlv_1"), None);
         let event = webhook_event(other, EventId::new());
         assert_eq!(parse_webhook_event(&event), Some(other));

@@ -46,7 +46,7 @@ pub(super) struct Bench {
     pub(super) receiver: Receiver,
     /// A server on an address that the guard does not allow.
     pub(super) private: Receiver,
-    deliverer: DeliverWebhook,
+    pub(super) deliverer: DeliverWebhook,
     pub(super) cursors: CursorKey,
 }
 
@@ -124,7 +124,7 @@ impl Bench {
             deliverer: &self.deliverer,
             store: &self.store,
             tenant: self.tenant,
-            webhook: webhook.webhook.id,
+            id: webhook.webhook.id,
             job: turn.job,
         };
         Some((turn, at))
@@ -139,7 +139,7 @@ impl Bench {
         }
         loop {
             match turn.step(now, NEVER).await {
-                Ok(TurnStep::Next) => {}
+                Ok(TurnStep::Next | TurnStep::Slow) => {}
                 Ok(TurnStep::Ended(_)) => break,
                 // On a busy machine the table may not answer in time. The job is attempted again.
                 Err(error) => assert!(matches!(error, crate::Error::Data(_)), "{error}"),

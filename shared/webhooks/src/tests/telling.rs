@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use sequent_core::{TenantId, Timestamp};
-use sequent_tables::{Update, key};
+use sequent_jobs::Job;
+use sequent_tables::{Update, attribute_of, key};
 
 use super::bench::{Bench, START, finished};
 use crate::{
@@ -105,6 +106,35 @@ async fn a_failing_receiver_gets_ten_attempts_in_three_days_and_the_delivery_can
 }
 
 #[tokio::test]
+async fn a_failed_delivery_can_be_listed_for_thirty_days_after_its_failure() {
+    let bench = Bench::new().await;
+    let (webhook, _) = bench.webhook(&bench.receiver.url("/switch")).await;
+    bench.finish(0..1, START).await;
+    let first = bench.work_until_quiet(webhook.id, START).await;
+    let [failed] = &bench.deliveries(webhook.id, Some(DeliveryStatus::Failed)).await[..] else {
+        panic!("one delivery has failed")
+    };
+    let kept_until = async || {
+        let delivery = key::webhook_delivery(bench.tenant, webhook.id, failed.id);
+        let failure = key::webhook_failure(bench.tenant, webhook.id, failed.id);
+        let mut ends = Vec::new();
+        for key in [delivery, failure] {
+            let row = bench.store.get_item(&key).await.unwrap().unwrap();
+            ends.push(attribute_of::<i64>(&row, "expires_at").unwrap());
+        }
+        assert_eq!(ends[0], ends[1]);
+        ends[0]
+    };
+    assert!(kept_until().await >= (first + 30 * DAY).seconds());
+    // It is asked for again, and fails again after its event would have been forgotten.
+    let asked = START + 29 * DAY;
+    bench.webhooks.redeliver(bench.tenant, webhook.id, failed.id, asked).await.unwrap();
+    let second = bench.work_until_quiet(webhook.id, asked).await;
+    assert!(second > START + 30 * DAY, "{second}");
+    assert!(kept_until().await >= (second + 30 * DAY).seconds());
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_for_time_gets_it() {
     let bench = Bench::new().await;
     let (webhook, _) = bench.webhook(&bench.receiver.url("/asks")).await;
@@ -139,6 +169,10 @@ async fn a_receiver_that_is_gone_disables_its_webhook_and_nothing_is_lost() {
     assert_eq!(bench.deliveries(webhook.id, Some(DeliveryStatus::Failed)).await.len(), 70);
     assert_eq!(bench.queued().await, 0);
     assert_eq!(bench.finish(70..71, START).await, 0, "a disabled webhook is told nothing");
+    let notices = notices(&bench).await;
+    assert_eq!(notices.len(), 1, "one mail: {notices:?}");
+    assert_eq!(notices[0]["recipient"]["user_id"], webhook.user_id.to_string());
+    assert_eq!(notices[0]["subject"]["webhook_disabled"]["is_gone"], true);
     let refused = bench.webhooks.test(bench.tenant, webhook.id, START).await;
     assert!(matches!(refused, Err(Error::Disabled)), "{refused:?}");
 }
@@ -154,9 +188,18 @@ async fn a_webhook_is_disabled_after_five_days_in_which_every_delivery_failed() 
     let end = bench.work_until_quiet(webhook.id, end).await;
     let after = bench.webhooks.get(bench.tenant, webhook.id).await.unwrap();
     assert_eq!((after.enabled, after.disabled.map(|why| why.reason)), (false, Some(DisableReason::Failing)));
+    let told = notices(&bench).await;
+    assert_eq!(told.len(), 1, "one mail: {told:?}");
+    assert_eq!(told[0]["subject"]["webhook_disabled"]["is_gone"], false);
     let enable = WebhookChange { enabled: Some(true), ..WebhookChange::default() };
     let enabled = bench.webhooks.change(bench.tenant, webhook.id, enable, end).await.unwrap();
     assert_eq!((enabled.enabled, enabled.disabled, enabled.failing_since), (true, None, None));
+}
+
+/// The inputs of the jobs that send notices.
+async fn notices(bench: &Bench) -> Vec<serde_json::Value> {
+    let jobs: Vec<Job> = bench.store.every(key::jobs(TenantId::SYSTEM)).await.unwrap();
+    jobs.into_iter().filter(|job| job.job_type == "send_notice").map(|job| job.input).collect()
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use sequent_tables::{Key, Retry, Store, Transaction, Update, Write, exists, key}
 use crate::{
     DeliveryStatus, Error, Webhook,
     client::{AttemptResult, ReceiverAnswer, SignedRequest},
-    delivery::StoredDelivery,
+    delivery::{KEPT, StoredDelivery},
     retry::pause,
     signature::SigningSecret,
 };
@@ -29,6 +29,7 @@ pub(super) enum AttemptOutcome {
 pub(super) struct Attempted {
     delivery: StoredDelivery,
     pub(super) outcome: AttemptOutcome,
+    at: Timestamp,
 }
 
 impl StoredDelivery {
@@ -63,14 +64,14 @@ impl StoredDelivery {
         };
         delivery.delivery.status = status;
         delivery.delivery.next_attempt_at = next;
-        Attempted { delivery, outcome }
+        Attempted { delivery, outcome, at: now }
     }
 
     /// The delivery to a webhook that is disabled.
-    pub(super) fn given_up(mut self) -> Attempted {
+    pub(super) fn given_up(mut self, now: Timestamp) -> Attempted {
         self.delivery.status = DeliveryStatus::Failed;
         self.delivery.next_attempt_at = None;
-        Attempted { delivery: self, outcome: AttemptOutcome::Failed }
+        Attempted { delivery: self, outcome: AttemptOutcome::Failed, at: now }
     }
 }
 
@@ -85,11 +86,13 @@ impl Attempted {
             .set("failures", failures)
             .set("next_attempt_at", delivery.next_attempt_at)
             .when(exists());
+        let has_failed = delivery.status == DeliveryStatus::Failed;
+        let update = if has_failed { update.expires_at(self.at + KEPT) } else { update };
         let transaction = Transaction::new().write(Write::delete(entry).when(exists())).write(update);
-        let transaction = match (delivery.next_attempt_at, delivery.status) {
-            (Some(due), _) => transaction.write(Write::put(self.delivery.queue_entry(tenant, due)?)),
-            (None, DeliveryStatus::Failed) => transaction.write(Write::put(self.delivery.failure(tenant)?)),
-            (None, _) => transaction,
+        let transaction = match delivery.next_attempt_at {
+            Some(due) => transaction.write(Write::put(self.delivery.queue_entry(tenant, due)?)),
+            None if has_failed => transaction.write(Write::put(self.delivery.failure(tenant, self.at)?)),
+            None => transaction,
         };
         match store.commit(transaction, Retry::CONTENDED).await {
             Ok(()) => {
