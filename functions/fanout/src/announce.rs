@@ -1,14 +1,22 @@
 //! Telling the events of a batch to the webhooks of their tenants.
+//!
+//! No record waits for a webhook. Events that cannot be told now become messages of the queue of jobs, whose workers tell them
+//! later. Events that can never be told become dead letters.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use sequent_aws::queue::Message;
 use sequent_core::{TenantId, Timestamp};
 use sequent_tables::Store;
-use sequent_webhooks::{Error, WebhookEvent, tell};
+use sequent_webhooks::{Error, UntoldEvents, WebhookEvent, tell};
+
+use crate::Outgoing;
 
 /// Tenants whose webhooks are told at the same time.
 const CONCURRENCY: usize = 8;
+/// Time until a worker tries to tell what could not be told: the table may be throttled for a while.
+const LATER: Duration = Duration::from_secs(60);
 
 /// The events of a batch, by tenant, so that the webhooks of each are read once.
 #[derive(Default)]
@@ -16,8 +24,8 @@ pub(crate) struct Events(BTreeMap<TenantId, TenantEvents>);
 
 #[derive(Default)]
 struct TenantEvents {
-    /// The index of the first record with an event of the tenant.
-    origin: usize,
+    /// The index of the record of each event.
+    origins: Vec<usize>,
     events: Vec<WebhookEvent>,
 }
 
@@ -25,40 +33,71 @@ struct TenantEvents {
 #[derive(Default)]
 pub(crate) struct Told {
     pub(crate) deliveries: usize,
-    /// The index of the first record whose event must be told again.
-    pub(crate) untold: Option<usize>,
+    /// Messages with the events that could not be told.
+    pub(crate) later: Outgoing,
+    /// The records whose events can never be told, with the reasons.
+    pub(crate) never: Vec<(usize, String)>,
 }
 
 impl Events {
     /// Adds the event of the record with the index `origin`.
     pub(crate) fn add(&mut self, origin: usize, tenant: TenantId, event: WebhookEvent) {
-        let of_tenant =
-            self.0.entry(tenant).or_insert_with(|| TenantEvents { origin, ..TenantEvents::default() });
+        let of_tenant = self.0.entry(tenant).or_default();
+        of_tenant.origins.push(origin);
         of_tenant.events.push(event);
     }
 
-    /// Tells all events. What the table cannot store now, the stream delivers again. What it can never store is reported and
-    /// left out: a retry would hold up the shard.
+    /// Tells all events of the batch.
     pub(crate) async fn tell(&self, store: &Store, now: Timestamp) -> Told {
-        let telling = self.0.iter().map(|(tenant, of_tenant)| async move {
-            let told = Box::pin(tell(store, *tenant, &of_tenant.events, now)).await;
-            (*tenant, of_tenant.origin, told)
-        });
+        let telling = self
+            .0
+            .iter()
+            .map(|(tenant, of_tenant)| async move { Box::pin(of_tenant.tell(store, *tenant, now)).await });
         let mut telling = Box::pin(stream::iter(telling).buffer_unordered(CONCURRENCY));
         let mut all = Told::default();
-        while let Some((tenant, origin, told)) = telling.next().await {
-            match told {
-                Ok(deliveries) => all.deliveries += deliveries,
-                Err(error) if is_lasting(&error) => {
-                    tracing::error!(%tenant, %error, "could not tell events to webhooks, and never can; they are left out");
-                }
-                Err(error) => {
-                    tracing::error!(%tenant, %error, "could not tell events to webhooks; the stream delivers them again");
-                    all.untold = [all.untold, Some(origin)].into_iter().flatten().min();
-                }
-            }
+        while let Some(told) = telling.next().await {
+            all.deliveries += told.deliveries;
+            all.later.extend(told.later);
+            all.never.extend(told.never);
         }
         all
+    }
+}
+
+impl TenantEvents {
+    async fn tell(&self, store: &Store, tenant: TenantId, now: Timestamp) -> Told {
+        let mut told = Told::default();
+        match tell(store, tenant, &self.events, now).await {
+            Ok(deliveries) => told.deliveries = deliveries,
+            // Of events that are refused together, others can be told without the one that is to blame.
+            Err(error) if is_lasting(&error) => {
+                for (origin, event) in self.origins.iter().zip(&self.events) {
+                    match Box::pin(tell(store, tenant, std::slice::from_ref(event), now)).await {
+                        Ok(deliveries) => told.deliveries += deliveries,
+                        Err(error) if is_lasting(&error) => {
+                            tracing::error!(%tenant, event = %event.id, %error, "could not tell an event to webhooks, and never can; it becomes a dead letter");
+                            told.never.push((*origin, format!("{} of {tenant}: {error}", event.id)));
+                        }
+                        Err(error) => told.put_off(tenant, &[*origin], std::slice::from_ref(event), &error),
+                    }
+                }
+            }
+            Err(error) => told.put_off(tenant, &self.origins, &self.events, &error),
+        }
+        told
+    }
+}
+
+impl Told {
+    /// Adds messages with events that could not be told.
+    fn put_off(&mut self, tenant_id: TenantId, origins: &[usize], events: &[WebhookEvent], error: &Error) {
+        tracing::error!(tenant = %tenant_id, %error, events = events.len(), "could not tell events to webhooks; a worker tells them later");
+        let chunks = origins.chunks(UntoldEvents::AT_ONCE).zip(events.chunks(UntoldEvents::AT_ONCE));
+        for (origins, events) in chunks {
+            let untold = UntoldEvents { tenant_id, events: events.to_vec() };
+            let message = Message { delay: LATER, ..Message::new(tenant_id, untold.to_json()) };
+            self.later.add(origins[0], message);
+        }
     }
 }
 

@@ -6,11 +6,10 @@
 use sequent_artifacts::Artifact;
 use sequent_conversation::{Run, RunStatus};
 use sequent_core::{TenantId, Timestamp};
-use sequent_jobs::{Job, JobFailure, JobKind as _, JobStatus};
+use sequent_jobs::{Job, JobFailure, JobStatus};
 use sequent_schedules::Schedule;
 use sequent_tables::{Item, Key, attribute_of, decode, key};
-use sequent_traces::ExportTrace;
-use sequent_webhooks::{DeliverWebhook, EventType, WebhookEvent, announced};
+use sequent_webhooks::{EventType, WebhookEvent, announced};
 use serde_json::{Value, json};
 
 /// Returns the event of a change of a row, and the tenant that it belongs to. Most changes have none.
@@ -73,14 +72,14 @@ fn run_data(run: &Run) -> Value {
     })
 }
 
-/// The event of a job that has failed for good. A job that was cancelled has none, and
-/// neither have those whose failure concerns the operator alone: one that delivers events, and one that sends a trace.
+/// The event of a job that has failed for good. A job that was cancelled has none, and neither has one that serves the
+/// deployment: its failure concerns the operator alone.
 fn of_job(old: Option<&Item>, new: &Item) -> Option<WebhookEvent> {
     let before: Option<JobStatus> = old.and_then(|old| attribute_of(old, "status"));
     let job: Job = decode(new.clone()).ok()?;
     let error = job.error.as_ref().filter(|error| error.code != JobFailure::CANCELLED)?;
     let fails = job.status == JobStatus::Error && before != Some(JobStatus::Error);
-    if !fails || [DeliverWebhook::NAME, ExportTrace::TYPE].contains(&job.job_type.as_str()) {
+    if !fails || job.internal {
         return None;
     }
     let data = json!({

@@ -18,7 +18,7 @@ use sequent_tables::{Item, Store};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use announce::Events;
+use announce::{Events, Told};
 
 pub use traces::TraceJobs;
 
@@ -48,6 +48,11 @@ impl Outgoing {
     fn add(&mut self, origin: usize, message: Message) {
         self.origins.push(origin);
         self.messages.push(message);
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.origins.extend(other.origins);
+        self.messages.extend(other.messages);
     }
 
     /// Sends all messages, except those that the queue can never accept: a retry would refuse them again and hold up the
@@ -125,17 +130,10 @@ impl Outbox {
         }
     }
 
-    /// Adds a dead letter for a record that cannot be read. Its position leads to the record for as long as the stream
-    /// keeps it, a day. Its content is not repeated.
+    /// Adds a dead letter for a record that cannot be read.
     fn bury(&mut self, origin: usize, record: &Value, error: &serde_json::Error) {
         tracing::error!(%error, "could not read a record of the stream; it becomes a dead letter");
-        let change = &record["dynamodb"];
-        let position = json!({
-            "eventID": record["eventID"],
-            "SequenceNumber": change["SequenceNumber"],
-            "Keys": change["Keys"],
-        });
-        self.dead_records.add(origin, Message::dead_letter(&position.to_string(), &error.to_string()));
+        self.dead_records.add(origin, dead_record(record, &error.to_string()));
     }
 
     /// Sends all messages. Returns the index of the first record of which a message was not accepted.
@@ -149,17 +147,41 @@ impl Outbox {
         let mut unsent = None;
         for sent in [runs, jobs, exports, dead_jobs] {
             unsent = [unsent, sent.unsent].into_iter().flatten().min();
-            self.dead_records.origins.extend(sent.refused.origins);
-            self.dead_records.messages.extend(sent.refused.messages);
+            self.dead_records.extend(sent.refused);
         }
         let dead = self.dead_records.send(&queues.dead_records).await;
         [unsent, dead.unsent].into_iter().flatten().min()
     }
 }
 
+impl Told {
+    /// Sends the messages with the events that could not be told, and dead letters of those that never can. Returns the index of
+    /// the first record of which a message was not accepted.
+    async fn send(&self, queues: &Queues, batch: &Batch) -> Option<usize> {
+        let Sent { unsent, refused: mut dead } = self.later.send(&queues.jobs).await;
+        for (origin, why) in &self.never {
+            dead.add(*origin, dead_record(&batch.records[*origin], why));
+        }
+        let buried = dead.send(&queues.dead_records).await;
+        [unsent, buried.unsent].into_iter().flatten().min()
+    }
+}
+
+/// The dead letter of a record. Its position leads to the record for as long as the stream keeps it, a day. Its content is not
+/// repeated.
+fn dead_record(record: &Value, why: &str) -> Message {
+    let change = &record["dynamodb"];
+    let position = json!({
+        "eventID": record["eventID"],
+        "SequenceNumber": change["SequenceNumber"],
+        "Keys": change["Keys"],
+    });
+    Message::dead_letter(&position.to_string(), why)
+}
+
 /// Sends the messages that the batch calls for, in the order of the stream within each queue, tells its events to the
 /// webhooks in `store`, and enqueues the jobs for traces. After a failure the stream delivers the batch again from the first
-/// record that failed.
+/// record that failed. A record does not fail because its event cannot be told.
 pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut outbox = Outbox::default();
@@ -183,14 +205,16 @@ pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, 
         Some(traces) => Box::pin(traces.enqueue(&outbox.ended, now)).await,
         None => None,
     };
-    if let Some(index) = [unsent, told.untold, untraced].into_iter().flatten().min() {
+    let untold = Box::pin(told.send(queues, batch)).await;
+    if let Some(index) = [unsent, untold, untraced].into_iter().flatten().min() {
         failures.add(&batch.records[index]);
     }
     let Outbox { runs, jobs, exports, dead_jobs, dead_records, .. } = outbox;
     let [runs, jobs, exports, dead_jobs, dead_records] =
         [runs, jobs, exports, dead_jobs, dead_records].map(|queue| queue.messages.len());
-    let deliveries = told.deliveries;
-    if runs + jobs + exports + dead_jobs + dead_records + deliveries > 0 {
+    let Told { deliveries, later, never } = told;
+    let untold = later.messages.len() + never.len();
+    if runs + jobs + exports + dead_jobs + dead_records + deliveries + untold > 0 {
         tracing::info!(
             records = batch.records.len(),
             runs,
@@ -199,6 +223,7 @@ pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, 
             dead_jobs,
             dead_records,
             deliveries,
+            untold,
             "queued messages"
         );
     }

@@ -7,7 +7,7 @@ use sequent_fanout_function::{Queues, TraceJobs, handle};
 use sequent_identity::Vault;
 use sequent_tables::{CursorKey, Store, testing as tables};
 use sequent_tool::Guard;
-use sequent_webhooks::{DeliveryQuery, EventType, NewWebhook, Webhooks};
+use sequent_webhooks::{DeliveryQuery, EventType, NewWebhook, UntoldEvents, Webhooks, tell};
 use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -302,14 +302,68 @@ async fn the_failure_of_a_job_is_told_and_a_cancellation_is_not() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_written_fails_the_first_record_with_an_event() {
+async fn the_failure_of_a_job_that_serves_the_deployment_is_not_told() {
+    let (sender, _received) = testing::queue().await;
+    let store = tables::store().await;
+    let (webhooks, id) = webhook(&store).await;
+    let mut batch = golden("jobs");
+    for record in &mut batch.records {
+        record["dynamodb"]["NewImage"]["internal"] = json!({"BOOL": true});
+    }
+    assert!(handle(&all_to(&sender), &store, None, &batch).await.is_empty());
+    let told = told(&webhooks, id).await;
+    assert!(told.iter().all(|(event, _)| event != "job.failed"), "{told:?}");
+}
+
+#[tokio::test]
+async fn events_that_cannot_be_told_become_messages_and_no_record_waits_for_them() {
     let (sender, received) = testing::queue().await;
-    let store = tables::unreachable_store().await;
+    let (jobs, late) = testing::queue().await;
+    let queues = Queues { jobs, ..all_to(&sender) };
+    let unreachable = tables::unreachable_store().await;
     let queued = golden("run-queued");
     let ended = golden("run-finished");
     let batch = Batch { records: [queued.records, ended.records].concat() };
-    let failures = serde_json::to_value(handle(&all_to(&sender), &store, None, &batch).await).unwrap();
-    let last = sequence(batch.records.last().unwrap());
-    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
+    assert!(handle(&queues, &unreachable, None, &batch).await.is_empty(), "the stream goes on");
     assert_eq!(runs(&received.messages()), [RUN], "no message waits for a webhook");
+    let [message] = &late.messages()[..] else { panic!("{:?}", late.messages()) };
+    let UntoldEvents { tenant_id, events } = UntoldEvents::from_json(message).unwrap();
+    assert_eq!(late.groups(), [Some(TENANT.to_owned())]);
+
+    // A worker tells them as soon as the table answers, and again if the message is received again.
+    let store = tables::store().await;
+    let (webhooks, id) = webhook(&store).await;
+    for expected in [1, 0] {
+        assert_eq!(tell(&store, tenant_id, &events, Timestamp::now()).await.unwrap(), expected);
+    }
+    assert_eq!(told(&webhooks, id).await[0].0, "run.finished");
+}
+
+#[tokio::test]
+async fn a_record_whose_event_can_be_neither_told_nor_queued_fails() {
+    let sender = testing::unreachable_queue().await;
+    let unreachable = tables::unreachable_store().await;
+    let batch = golden("run-finished");
+    let failures = serde_json::to_value(handle(&all_to(&sender), &unreachable, None, &batch).await).unwrap();
+    let first = sequence(&batch.records[0]);
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": first }] }));
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_becomes_a_dead_letter_and_the_others_are_told() {
+    let (sender, received) = testing::queue().await;
+    let (dead_records, dead) = testing::queue().await;
+    let queues = Queues { dead_records, ..all_to(&sender) };
+    let store = tables::store().await;
+    let (webhooks, id) = webhook(&store).await;
+    let mut large = golden("credits-low");
+    large.records[0]["dynamodb"]["NewImage"]["data"] = json!({"M": {"text": {"S": "x".repeat(409_500)}}});
+    let batch = Batch { records: [golden("run-finished").records, large.records].concat() };
+    assert!(handle(&queues, &store, None, &batch).await.is_empty(), "the stream goes on");
+    assert!(received.messages().is_empty(), "{:?}", received.messages());
+    let [letter] = &dead.messages()[..] else { panic!("{:?}", dead.messages()) };
+    let letter: Value = serde_json::from_str(letter).unwrap();
+    assert_eq!(letter["SequenceNumber"], sequence(batch.records.last().unwrap()));
+    let told: Vec<String> = told(&webhooks, id).await.into_iter().map(|(event, _)| event).collect();
+    assert_eq!(told, ["run.finished"]);
 }
