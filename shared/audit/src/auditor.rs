@@ -8,7 +8,8 @@ use sequent_runlog::{DynamoStorage, ReadError};
 use sequent_tables::{Error as TableError, Store, Walk};
 
 use crate::{
-    AuditReport, Finding, Grace, account, job, object, project, run, schedule, suspect::Suspect, waiting,
+    AuditReport, Finding, Grace, account, delivery, job, object, project, run, schedule, suspect::Suspect,
+    waiting,
 };
 
 /// Rows that are compared at the same time.
@@ -163,6 +164,9 @@ async fn compare(evidence: Evidence<'_>, suspect: &Suspect) -> Result<Comparison
         Suspect::Job(tenant, job) => job::findings(evidence, *tenant, *job).await?,
         Suspect::Schedule(tenant, id) => schedule::findings(evidence, *tenant, *id).await?,
         Suspect::Object(tenant, key) => object::findings(evidence, *tenant, key).await?,
+        Suspect::Delivery { tenant, webhook, due, entry } => {
+            delivery::findings(evidence, entry, *tenant, *webhook, *due).await?
+        }
         Suspect::Waiting { tenant, project, depth, run } => {
             waiting::findings(evidence, *tenant, *project, *depth, *run).await?
         }

@@ -49,6 +49,8 @@ pub enum FindingKind {
     ScheduleNotDue,
     /// A schedule has been due for longer than a sweep and a worker take.
     ScheduleOverdue,
+    /// A delivery to a webhook has been due for long, and no job is to send it.
+    DeliveryWithoutJob,
     /// An object has been due for deletion for long, or no artifact refers to it and no collector will find it.
     ObjectLeft,
     /// A row, or a row or log that it is compared with, does not have the shape of its type.
@@ -94,6 +96,9 @@ impl FindingKind {
             Self::ScheduleOverdue => {
                 "Find out why no worker takes the message: the queue of jobs, the log groups of scheduler and job-worker."
             }
+            Self::DeliveryWithoutJob => {
+                "Send a test: POST /api/webhooks/{id}/test. Its transaction adds a job, which sends all that is due. If the webhook does not exist, delete the entry."
+            }
             Self::ObjectLeft => {
                 "Find out why the collector does not work: the task collect_garbage of scheduler."
             }
@@ -116,7 +121,7 @@ impl fmt::Display for FindingKind {
 pub struct Finding {
     pub kind: FindingKind,
     pub tenant: TenantId,
-    /// The id of the run, project, job, schedule or object; `account` for the account of the tenant.
+    /// The id of the run, project, job, schedule, queued delivery or object; `account` for the account of the tenant.
     pub subject: String,
     /// The observation that the finding rests on.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! The audit: finds runs, jobs, schedules, turns and credits that can no longer make progress.
+//! The audit: finds runs, jobs, schedules, deliveries, turns and credits that can no longer make progress.
 //!
 //! Every crate keeps its own invariants, and a sweep makes up for lost messages and killed processes. The audit checks
 //! that nothing is left after that. It walks over the rows of `main`, compares each row that is not at rest with the rows
@@ -15,6 +15,7 @@
 
 mod account;
 mod auditor;
+mod delivery;
 mod finding;
 mod grace;
 mod job;

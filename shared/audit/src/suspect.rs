@@ -1,7 +1,7 @@
 //! Choosing the rows that the audit looks at.
 
 use sequent_conversation::RunStatus;
-use sequent_core::{JobId, ProjectId, RunId, ScheduleId, TenantId, Timestamp};
+use sequent_core::{JobId, ProjectId, RunId, ScheduleId, TenantId, Timestamp, WebhookId};
 use sequent_jobs::JobStatus;
 use sequent_runlog::LogKey;
 use sequent_tables::{
@@ -17,11 +17,23 @@ use crate::{Finding, FindingKind, Grace, account};
 pub(crate) enum Suspect {
     Run(LogKey),
     Project(TenantId, ProjectId),
-    Waiting { tenant: TenantId, project: ProjectId, depth: u32, run: RunId },
+    Waiting {
+        tenant: TenantId,
+        project: ProjectId,
+        depth: u32,
+        run: RunId,
+    },
     Account(TenantId),
     Quota(TenantId),
     Job(TenantId, JobId),
     Schedule(TenantId, ScheduleId),
+    /// An entry in the queue of a webhook.
+    Delivery {
+        tenant: TenantId,
+        webhook: WebhookId,
+        due: Timestamp,
+        entry: Key,
+    },
     Object(TenantId, Key),
 }
 
@@ -53,6 +65,10 @@ impl Suspect {
         if let Some(tenant) = key::parse_quota(&key) {
             return Some(Self::Quota(tenant));
         }
+        if let Some((tenant, webhook, due)) = key::parse_queued_delivery(&key) {
+            let is_late = due + grace.work < now;
+            return is_late.then_some(Self::Delivery { tenant, webhook, due, entry: key });
+        }
         let (tenant, _) = key::parse_object(&key)?;
         is_object_unreferenced(item).then_some(Self::Object(tenant, key))
     }
@@ -69,6 +85,7 @@ impl Suspect {
             Self::Quota(tenant) => Finding::new(kind, *tenant, "quota", reason),
             Self::Job(tenant, job) => Finding::new(kind, *tenant, job, reason),
             Self::Schedule(tenant, schedule) => Finding::new(kind, *tenant, schedule, reason),
+            Self::Delivery { tenant, webhook, .. } => Finding::new(kind, *tenant, webhook, reason),
             Self::Object(tenant, key) => Finding::new(kind, *tenant, key.sk(), reason),
         }
     }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bench;
+mod deliveries;
 mod healthy;
 mod jobs;
 mod objects;
