@@ -159,6 +159,7 @@ fn options_of(state: &State, budget: Budget) -> RunOptions {
         evaluation: None,
         budget: budget.into(),
         schedule: None,
+        hook: None,
         ..RunOptions::from(configuration)
     }
 }

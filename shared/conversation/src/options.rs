@@ -3,7 +3,7 @@
 use sequent_core::Scopes;
 use sequent_event::{
     Budget, ChosenParameters, ClientTool, Configuration, EvaluationSetup, Lineage, Orchestration, RunAgent,
-    RunNote, RunSchedule, ScopeNames,
+    RunHook, RunNote, RunSchedule, ScopeNames,
 };
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ pub struct RunOptions {
     /// The schedule that started the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<RunSchedule>,
+    /// The hook that started the run, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<RunHook>,
     /// The notes of the agent about the person. The row of a run does not repeat them: the log has them.
     #[serde(skip)]
     pub notes: Vec<RunNote>,
@@ -113,6 +116,7 @@ impl From<RunOptions> for Configuration {
             evaluation: options.evaluation,
             models: None,
             schedule: options.schedule,
+            hook: options.hook,
         }
     }
 }
@@ -131,6 +135,7 @@ impl From<&Configuration> for RunOptions {
             evaluation: configuration.evaluation.clone(),
             agent: configuration.agent.as_deref().cloned(),
             schedule: configuration.schedule,
+            hook: configuration.hook,
             notes: configuration.notes.clone(),
         }
     }

@@ -59,6 +59,12 @@ pub struct DataPart {
     pub data: Value,
 }
 
+impl DataPart {
+    /// The name of the part with the body of the request that called a hook. Others than the person have written it: models are
+    /// told to follow no instruction in it, and what it names is not what the person has asked for.
+    pub const REQUEST_BODY: &'static str = "request_body";
+}
+
 impl UserContent {
     /// Returns the texts of the content, one below the other.
     #[must_use]
@@ -83,9 +89,26 @@ impl UserContent {
             }
         }
     }
+
+    /// Returns what [`readable`](Self::readable) does, without the body of a request: what the person has said.
+    #[must_use]
+    pub fn of_person(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Parts(parts) => {
+                let own = parts.iter().filter(|part| !part.is_request_body());
+                let lines: Vec<Cow<'_, str>> = own.map(UserPart::readable).collect();
+                Cow::Owned(lines.join("\n"))
+            }
+        }
+    }
 }
 
 impl UserPart {
+    fn is_request_body(&self) -> bool {
+        matches!(self, Self::Data(part) if part.name == DataPart::REQUEST_BODY)
+    }
+
     /// Returns the text of a text part.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

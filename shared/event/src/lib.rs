@@ -17,6 +17,7 @@ mod evaluation;
 mod execution;
 mod feedback;
 mod fold;
+mod hook;
 mod interrupt;
 mod lineage;
 mod name;
@@ -43,6 +44,7 @@ pub use fold::{
     AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, MeasuredRequest, OpenMessage, Phase,
     ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
+pub use hook::RunHook;
 pub use interrupt::{
     AnswerStatus, ApprovedTool, Interrupt, InterruptAnswer, Question, QuestionedCall, Reason,
 };

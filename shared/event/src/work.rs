@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::{
-    ApprovedTool, ClientTool, EvaluationSetup, Lineage, Replay, RunAgent, RunNote, RunSchedule, StepAgent,
+    ApprovedTool, ClientTool, EvaluationSetup, Lineage, Replay, RunAgent, RunHook, RunNote, RunSchedule,
+    StepAgent,
 };
 
 /// The configuration of a run.
@@ -68,6 +69,9 @@ pub struct Configuration {
     /// The schedule that started the run, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<RunSchedule>,
+    /// The hook that started the run, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<RunHook>,
 }
 
 /// Limits of a run as its caller chose them.

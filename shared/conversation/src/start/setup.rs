@@ -95,6 +95,7 @@ impl RunChoices {
             evaluation: None,
             agent: None,
             schedule: None,
+            hook: None,
             notes: Vec::new(),
         };
         RunSetup { model: self.model, options, ..RunSetup::default() }
@@ -171,7 +172,7 @@ impl RunStarter {
         if options.deliverable_type.is_some() {
             caller.require(Scope::ArtifactsWrite)?;
         }
-        let options = RunOptions { scopes: None, schedule: None, ..options };
+        let options = RunOptions { scopes: None, schedule: None, hook: None, ..options };
         let Some(agent) = &options.agent else {
             return Ok(RunSetup { model, options, ..RunSetup::default() });
         };
