@@ -69,7 +69,10 @@ const TAGS: [(&str, &str); 13] = [
         "mcp",
         "The Model Context Protocol: this deployment as a server, and servers whose tools the agent may use.",
     ),
-    ("webhooks", "Addresses that events are sent to, and what became of each delivery."),
+    (
+        "webhooks",
+        "Addresses that events are sent to, what became of each delivery, and addresses that start runs.",
+    ),
     ("meta", "The health of the deployment, this document and the catalogue of errors."),
 ];
 

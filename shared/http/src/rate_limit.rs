@@ -1,4 +1,4 @@
-//! Rate limits per tenant, and per network address before the caller is signed in.
+//! Rate limits per tenant, per hook, and per network address before the caller is signed in.
 //!
 //! Time is cut into windows of a minute, and DynamoDB counts the permits that were taken in each. An instance takes a
 //! block of permits with one unconditional write, whose answer is the new count. The count decides, so any number of
@@ -21,7 +21,7 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
-use sequent_core::{TenantId, Timestamp};
+use sequent_core::{HookId, TenantId, Timestamp};
 use sequent_tables::{Error, Key, Store, Update, key};
 use sequent_telemetry::metric;
 use serde::Deserialize;
@@ -44,6 +44,8 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RateSubject {
     Tenant(TenantId),
+    /// A hook of a tenant. What other systems send takes no permits from the tenant itself.
+    Hook(TenantId, HookId),
     /// A network address, which is stored as a hash.
     Address(String),
 }
@@ -92,6 +94,7 @@ impl RateSubject {
     fn key(&self, class: Class, window: i64) -> Key {
         match self {
             Self::Tenant(tenant) => key::rate_limit(*tenant, class.name(), window),
+            Self::Hook(tenant, hook) => key::rate_limit(*tenant, &format!("{}#{hook}", class.name()), window),
             Self::Address(address) => key::lookup::rate_limit(class.name(), address, window),
         }
     }

@@ -77,6 +77,8 @@ tokens! {
     RefreshToken, "rt_";
     /// The secret of an API key.
     ApiKeyToken, "sk_";
+    /// The secret part of the address of a hook.
+    HookToken, "hk_";
     /// A token that was sent by mail and is used once.
     MailToken, "mt_";
     /// The secret part of an invitation's code. It follows the id of the invitation.
@@ -96,6 +98,14 @@ impl RefreshToken {
         context.update(&generation.to_be_bytes());
         context.update(self.expose().as_bytes());
         Self::from_bytes(context.sign().as_ref())
+    }
+}
+
+impl HookToken {
+    /// The first characters, by which people recognise their hooks. They reveal 36 of the 256 bits.
+    #[must_use]
+    pub fn display_prefix(&self) -> &str {
+        &self.expose()[..Self::PREFIX.len() + 6]
     }
 }
 

@@ -31,7 +31,7 @@ const SECRET_KEYS: [&str; 8] =
     ["access", "api", "cursor", "csrf", "encryption", "private", "secret", "signing"];
 
 /// The prefixes of credentials, of this API and of other services.
-const SECRET_PREFIXES: [&str; 7] = ["sk_", "sk-", "rk_", "pk_live", "whsec_", "rt_", "srt_"];
+const SECRET_PREFIXES: [&str; 8] = ["sk_", "sk-", "rk_", "pk_live", "whsec_", "rt_", "srt_", "hk_"];
 
 /// Returns `true` if a field or header with this name holds a secret, in any of the usual spellings: `X-CSRF-Token`,
 /// `refresh_token`, `apiKey`, `password`.

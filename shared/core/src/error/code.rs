@@ -360,6 +360,9 @@ codes! {
         WebhooksLimit = "webhooks_limit", Conflict,
             "The tenant has as many webhooks or hooks as it may have.",
             "Delete one first.";
+        InvalidHookSignature = "invalid_hook_signature", Unauthenticated,
+            "The hook demands signed requests, and the signature is missing, wrong or too old.",
+            "Sign each request as Standard Webhooks specifies, with the secret of the hook.";
         WebhookDisabled = "webhook_disabled", Conflict,
             "The webhook is disabled, so nothing is sent to it.",
             "Correct the receiver, then set `enabled` to true with `PATCH /api/webhooks/{id}`.";

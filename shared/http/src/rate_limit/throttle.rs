@@ -1,9 +1,10 @@
-//! The limits on requests without a verified caller, by network address.
+//! The limits on requests without a verified caller, by network address or by hook.
 
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use sequent_core::{HookId, TenantId};
 use sequent_identity::network;
 
 use super::{Class, RateLimiter, RateSubject};
@@ -30,6 +31,15 @@ impl Throttle {
             Some(subject) => self.limiter.take(subject, Class::Auth).await,
             None => Ok(()),
         }
+    }
+
+    /// Takes a permit for a call of a hook, which has as many as a tenant has for messages. The address does not count: many
+    /// customers of a provider get its requests from the same one.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After`, and 503 if the table cannot count the call.
+    pub async fn by_hook(&self, tenant: TenantId, hook: HookId) -> Result<(), Problem> {
+        self.limiter.take(&RateSubject::Hook(tenant, hook), Class::Chat).await
     }
 
     /// Refuses an address that has sent too many wrong credentials, before one more is looked up. It reads no table:

@@ -75,7 +75,9 @@ fn values_of_secret_names_are_removed() {
 
 #[test]
 fn keys_of_services_are_recognised_by_their_prefix() {
-    for key in ["sk-proj-abcdefghijklmnop", "sk_01K9Z3AAAABBBBCCCC", "whsec_abcdefghijklmnop"] {
+    for key in
+        ["sk-proj-abcdefghijklmnop", "sk_01K9Z3AAAABBBBCCCC", "whsec_abcdefghijklmnop", "hk_abcdefghijklmnop"]
+    {
         let shown = scrub(&format!("rejected {key}.")).into_owned();
         assert!(!shown.contains("abcdefgh") && !shown.contains("01K9Z3"), "{shown}");
     }
