@@ -9,6 +9,7 @@ use std::{str::FromStr, time::Duration};
 use sequent_artifacts::Artifacts;
 use sequent_conversation::{Error as ConversationError, Projects};
 use sequent_core::{ArtifactId, JobId, ProjectId, TenantId, Timestamp, UserId, pace::scaled};
+use sequent_hooks::delete_hooks;
 use sequent_identity::closing::{AccountDeletion, delete_credentials, delete_user};
 use sequent_jobs::{Context, Done, Failed, JobKind, RetryPolicy};
 use sequent_tables::{
@@ -72,8 +73,9 @@ struct ClosedAccount<'a> {
 impl ClosedAccount<'_> {
     async fn erase(&self) -> Result<(), Error> {
         delete_credentials(self.store(), self.tenant, self.user).await?;
-        // Before the conversations: the start of a scheduled run requires the row of its schedule.
+        // Before the conversations: the start of a run of a schedule or a hook requires the row of that.
         self.store().empty(key::schedules(self.tenant)).await?;
+        delete_hooks(self.store(), self.tenant).await?;
         // Without webhooks, no event of the deletion adds another delivery and its job.
         self.store().empty(key::webhooks(self.tenant)).await?;
         self.erase_conversations().await?;

@@ -272,10 +272,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, HTTP tools, their calls, settings,
 /// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, feedback, what is counted of
-/// agents, datasets, evaluations, agents, prompts, the notes of agents, schedules, responses that are stored for a repeated request,
+/// agents, datasets, evaluations, agents, prompts, the notes of agents, schedules, hooks, responses that are stored for a repeated request,
 /// deliveries of webhooks, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 33] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 34] {
     [
         "mcp-servers",
         "tools",
@@ -298,6 +298,7 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 33] {
         "prompt-versions",
         "memory",
         "schedules",
+        "hooks",
         "idempotency#POST /api/schedules",
         "idempotency#POST /api/agents",
         "idempotency#POST /api/agents/{id}/versions",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sequent_artifacts::{Origin, Source};
 use sequent_core::{
-    AgentId, ArtifactId, DatasetId, DeliveryId, EventId, Principal, RunId, ScheduleId, Scopes, TenantId,
-    Timestamp, UserId, Via, WebhookId,
+    AgentId, ArtifactId, DatasetId, DeliveryId, EventId, HookId, Principal, RunId, ScheduleId, Scopes,
+    TenantId, Timestamp, UserId, Via, WebhookId,
 };
 use sequent_identity::{
     Config, Identity, SignedIn, Vault,
@@ -32,7 +32,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 27] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -53,6 +53,7 @@ const KINDS: [&str; 26] = [
     "#prompt-versions",
     "#memory",
     "#schedules",
+    "#hooks",
     "#idempotency#POST /api/agents",
     "#webhooks",
     "#webhook-deliveries",
@@ -121,6 +122,7 @@ async fn belongings(bench: &Bench) {
         key::evaluation(bench.tenant, RunId::new()),
         key::idempotency(bench.tenant, "POST /api/datasets", WORD),
         key::schedule(bench.tenant, ScheduleId::new()),
+        key::hook(bench.tenant, HookId::new()),
         key::score_statistics(bench.tenant, NumberedAgent { agent: AgentId::new(), version: 1 }, WORD),
         key::memory(bench.tenant, AgentId::new(), UserId::new()),
         key::idempotency(bench.tenant, "POST /api/agents", WORD),

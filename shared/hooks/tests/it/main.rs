@@ -1,0 +1,5 @@
+//! Hooks with real tables and real runs.
+
+mod bench;
+mod calls;
+mod storing;
