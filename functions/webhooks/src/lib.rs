@@ -1,15 +1,22 @@
-//! Webhooks over HTTP: where events are sent, and what became of each delivery.
+//! Webhooks and hooks over HTTP: where events are sent, what became of each delivery, and addresses that start runs.
 //!
-//! Each handler parses, authorises, calls [`sequent_webhooks`] and renders. A webhook of another tenant is not found.
+//! Each handler parses, authorises, calls [`sequent_webhooks`] or [`sequent_hooks`] and renders. What belongs to another tenant
+//! is not found.
 
+mod calls;
 mod deliveries;
+mod hooks;
 mod secret;
+mod shown;
 mod webhooks;
 
 use axum::{Extension, Router};
+use sequent_billing::Credits;
+use sequent_conversation::{RunStarter, RunStore};
+use sequent_hooks::{HookLauncher, Hooks};
 use sequent_http::{Scope, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
-use sequent_tables::Store;
+use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tool::Guard;
 use sequent_webhooks::Webhooks;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,15 +25,30 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Clone)]
 pub struct App {
     webhooks: Webhooks,
+    launcher: HookLauncher,
     /// Has the key of the cursors.
     vault: Vault,
 }
 
 impl App {
-    /// The webhooks in `store`, whose secrets are sealed with the key in `vault`. `guard` limits addresses.
+    /// Webhooks and hooks, whose secrets are sealed with the key in `vault`. `guard` limits the addresses of webhooks. The runs
+    /// of hooks have their logs in `storage` and are charged for at `credits`.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
-        Self { webhooks: Webhooks::new(store, vault.clone(), guard), vault }
+    pub fn new(
+        storage: DynamoStorage,
+        settings: Settings,
+        vault: Vault,
+        guard: Guard,
+        credits: Credits,
+    ) -> Self {
+        let store = storage.store().clone();
+        let hooks = Hooks::new(store.clone(), vault.clone());
+        let launcher = HookLauncher::new(hooks, RunStarter::new(RunStore::new(storage, settings), credits));
+        Self { webhooks: Webhooks::new(store, vault.clone(), guard), launcher, vault }
+    }
+
+    fn hooks(&self) -> &Hooks {
+        self.launcher.hooks()
     }
 }
 
@@ -43,6 +65,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 const READ: &[Scope] = &[Scope::WebhooksRead];
 const WRITE: &[Scope] = &[Scope::WebhooksWrite];
+/// A hook starts runs, which spend credits.
+const START: &[Scope] = &[Scope::WebhooksWrite, Scope::Chat];
 
 fn routed() -> OpenApiRouter<App> {
     // Each has a request sent to a server of the tenant.
@@ -52,6 +76,7 @@ fn routed() -> OpenApiRouter<App> {
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(costly)
+        .merge(hooks())
         .routes(scoped(READ, routes!(webhooks::list_webhooks)))
         .routes(scoped(WRITE, routes!(webhooks::create_webhook)))
         .routes(scoped(READ, routes!(webhooks::get_webhook)))
@@ -59,4 +84,15 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(WRITE, routes!(secret::replace_webhook_secret)))
         .routes(scoped(READ, routes!(deliveries::list_deliveries)))
         .routes(scoped(READ, routes!(deliveries::get_delivery)))
+}
+
+fn hooks() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(scoped(READ, routes!(hooks::list_hooks)))
+        .routes(scoped(START, routes!(hooks::create_hook)))
+        .routes(scoped(READ, routes!(hooks::get_hook)))
+        .routes(scoped(START, routes!(hooks::change_hook)))
+        .routes(scoped(WRITE, routes!(hooks::delete_hook)))
+        .routes(scoped(START, routes!(hooks::replace_hook_token)))
+        .routes(routes!(calls::call_hook))
 }

@@ -123,9 +123,11 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             credits(),
         )))
         .merge(sequent_webhooks_function::router(sequent_webhooks_function::App::new(
-            store.clone(),
+            storage(),
+            settings,
             vault.clone(),
             Guard::default(),
+            credits(),
         )))
         .merge(sequent_artifacts_function::router(artifacts))
 }

@@ -1,10 +1,12 @@
-//! The function, and a person with a webhook.
+//! The function, and a person with a webhook and a hook.
 
 use std::ops::Deref;
 
+use sequent_billing::Credits;
 use sequent_http::testing::deployment as testing;
 pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_http::testing::{Answer, Event};
+use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tool::Guard;
 use sequent_webhooks_function::{App, router};
 use serde_json::{Value, json};
@@ -22,7 +24,9 @@ impl Deref for Deployment {
 impl Deployment {
     pub(crate) async fn new() -> Self {
         let routes = |store: &sequent_tables::Store, vault: &sequent_identity::Vault| {
-            router(App::new(store.clone(), vault.clone(), Guard::default()))
+            let credits = Credits::new(store.clone(), None, Default::default());
+            let storage = DynamoStorage::new(store.clone());
+            router(App::new(storage, Settings::default(), vault.clone(), Guard::default(), credits))
         };
         Self(testing::Deployment::new("webhooks", routes).await)
     }
@@ -45,6 +49,13 @@ impl Deployment {
         self.made(of, "POST", "/api/webhooks", new).await["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Creates a hook with more than its name and its task. Returns it with its address.
+    pub(crate) async fn hook(&self, of: &Person, more: Value) -> Value {
+        let mut new = json!({"name": "New tickets", "input": "Sort the ticket."});
+        new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.made(of, "POST", "/api/hooks", new).await
+    }
+
     /// Creates a delivery to a webhook. Returns its id.
     pub(crate) async fn delivery(&self, of: &Person, webhook: &str) -> String {
         let path = format!("/api/webhooks/{webhook}/test");
@@ -56,4 +67,19 @@ impl Deployment {
 pub(crate) fn golden(case: &str, of: &Person, webhook: &str, delivery: &str) -> Event {
     let ids = [("whk_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", webhook), ("dlv_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", delivery)];
     testing::golden_with("webhooks", case, of, &ids)
+}
+
+/// A golden event about this hook, as [`Deployment::hook`] returned it.
+pub(crate) fn golden_of_hook(case: &str, of: &Person, hook: &Value) -> Event {
+    let ids = [("hok_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", hook["id"].as_str().unwrap()), (TOKEN, token(hook))];
+    testing::golden_with("webhooks", case, of, &ids)
+}
+
+/// The token in the golden events.
+const TOKEN: &str = "hk_Example0Example0Example0Example0Example0Exa";
+
+/// The token in the address of a hook.
+pub(crate) fn token(hook: &Value) -> &str {
+    let url = hook["url"].as_str().expect("an address");
+    url.strip_prefix("https://chat.example.com/api/hooks/").expect("the public address")
 }

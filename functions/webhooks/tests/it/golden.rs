@@ -16,13 +16,13 @@ async fn answer(case: &str) -> String {
     goldens().render(&event, &deployment.send(&event).await)
 }
 
-fn goldens() -> Golden {
+pub(crate) fn goldens() -> Golden {
     Golden::new("webhooks", &openapi()).redact_member("instance").redact("whsec_[A-Za-z0-9+/=]+", "[secret]")
 }
 
 #[test]
 fn every_golden_event_has_a_test() {
-    goldens().assert_all_tested(include_str!("golden.rs"));
+    goldens().assert_all_tested(concat!(include_str!("golden.rs"), include_str!("hooks_golden.rs")));
 }
 
 #[tokio::test]

@@ -3,3 +3,5 @@
 mod deployment;
 mod flows;
 mod golden;
+mod hooks;
+mod hooks_golden;
