@@ -51,6 +51,8 @@ RULES = {
         "#/artifact_id": "is sent if and only if no other id is",
         "#/format": "depends on the source",
     },
+    "POST /api/hooks": {"#/secret": "is base 64, and is sent only if `signed` is true"},
+    "PATCH /api/hooks/{id}": {"#/secret": "is base 64, and is needed when a hook begins to demand signatures"},
     "POST /api/mcp-servers": {"#/url": "is a public address"},
     "POST /api/mcp-servers/{name}/authorize": {"#/redirect_uri": "is a page of the deployment"},
     "PUT /api/mcp-servers/{name}/authorize": {"#/state": "is that of a sign-in that was begun"},

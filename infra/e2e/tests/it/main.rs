@@ -18,6 +18,7 @@ mod cut;
 mod deliverables;
 mod experiments;
 mod held;
+mod hooks;
 mod http_tools;
 mod interleaved;
 mod isolation;

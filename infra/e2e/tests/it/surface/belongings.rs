@@ -46,6 +46,8 @@ pub(crate) struct Belongings {
     /// A webhook with deliveries that have failed.
     pub(crate) webhook: String,
     pub(crate) delivery: String,
+    /// The id of a hook.
+    pub(crate) hook: String,
     /// A job that has ended.
     pub(crate) job: String,
     pub(crate) artifact: String,
@@ -133,6 +135,8 @@ impl Belongings {
         let evaluation = evaluate(person, &word, &dataset, &agent).await;
         let note = remember(person, &agent, &word).await;
         let (webhook, delivery) = subscribe(person, &word).await;
+        let hook = json!({"name": word, "input": word});
+        let hook = person.post(Call::to("/api/hooks").body(hook)).await.json();
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -165,6 +169,7 @@ impl Belongings {
             job: job["id"].as_str().unwrap().to_owned(),
             webhook,
             delivery,
+            hook: hook["id"].as_str().unwrap().to_owned(),
             artifact,
             upload: upload["id"].as_str().unwrap().to_owned(),
             idempotency_key: random_id("idem"),
@@ -242,6 +247,7 @@ impl Belongings {
             job: other(&self.job),
             webhook: other(&self.webhook),
             delivery: other(&self.delivery),
+            hook: other(&self.hook),
             artifact: other(&self.artifact),
             upload: other(&self.upload),
             idempotency_key: other(&self.idempotency_key),
@@ -306,6 +312,7 @@ impl Belongings {
             format!("/api/evaluations/{}/results?limit=100", self.evaluation),
             format!("/api/jobs/{}", self.job),
             "/api/webhooks".to_owned(),
+            "/api/hooks".to_owned(),
             format!("/api/webhooks/{}/deliveries/{}", self.webhook, self.delivery),
             "/api/artifacts?limit=100".to_owned(),
             format!("/api/artifacts/{}", self.artifact),
@@ -354,6 +361,7 @@ impl Belongings {
             &self.artifact,
             &self.webhook,
             &self.delivery,
+            &self.hook,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
         }

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod billing;
 mod evaluations;
+mod hooks;
 mod mcp;
 mod schedules;
 mod tools;
@@ -28,6 +29,7 @@ pub(super) fn table() -> Vec<Entry> {
         chats(),
         mcp::mcp(),
         schedules::schedules(),
+        hooks::hooks(),
         operation(),
     ]
     .into_iter()
