@@ -55,7 +55,7 @@ pub(crate) struct HookReceipt {
         (status = 202, description = "The run, which is executed as soon as possible.", body = HookReceipt,
          headers(("Location" = String, description = "The address of the run."))),
         (status = 401, description = "The hook demands signatures, and this one is missing, wrong or too old (`invalid_hook_signature`)."),
-        (status = 404, description = "No hook has the token, or the hook is disabled."),
+        (status = 404, description = "No hook has the token, or the hook is disabled, or its account or API key has ended."),
         Problems
     ),
 )]
@@ -67,7 +67,7 @@ pub(crate) async fn call_hook(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let called = app.hooks().called(&token).await?;
+    let called = app.hooks().called(&token, now).await?;
     throttle.by_hook(called.tenant, called.hook.id).await?;
     let started = match Box::pin(start(&app, &called, &headers, &body, now)).await {
         Ok(started) => started,

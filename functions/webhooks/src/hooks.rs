@@ -105,7 +105,7 @@ pub(crate) async fn list_hooks(
 ///
 /// The response has the address, which contains a secret and is not shown again. Each request that is sent there starts a run
 /// in the name of the caller, with the scopes of the credential, and with the same limits, holds and problems as
-/// `POST /api/runs`. A tenant can have 20 hooks.
+/// `POST /api/runs`. When the API key of the request ends, the address is unknown. A tenant can have 20 hooks.
 #[utoipa::path(
     post,
     path = "/api/hooks",
@@ -158,8 +158,8 @@ pub(crate) async fn get_hook(
 
 /// Change a hook.
 ///
-/// The address stays. Who changes more than `enabled` has the runs in their own name from then on, with the scopes of the
-/// credential of the request.
+/// The address stays. Who does more than to disable the hook has the runs in their own name from then on, with the scopes of
+/// the credential of the request.
 #[utoipa::path(
     patch,
     path = "/api/hooks/{id}",
@@ -181,7 +181,7 @@ pub(crate) async fn change_hook(
     Json(change): Json<HookChange>,
 ) -> Result<impl IntoResponse, Problem> {
     let now = Timestamp::now();
-    if !change.only_switches() {
+    if !change.only_disables() {
         let changed = app.hooks().get(caller.tenant, id).await?.changed(&change, &caller, now)?;
         Box::pin(app.launcher.check(&caller, &changed.spec)).await?;
     }

@@ -45,16 +45,16 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 impl HookChange {
-    /// Returns `true` if the change disables or enables the hook, and does nothing else.
+    /// Returns `true` if the change disables the hook, and does nothing else.
     #[must_use]
-    pub fn only_switches(&self) -> bool {
-        *self == Self { enabled: self.enabled, ..Self::default() }
+    pub fn only_disables(&self) -> bool {
+        *self == Self { enabled: Some(false), ..Self::default() }
     }
 }
 
 impl Hook {
-    /// The hook with a change by `caller`, apart from its secret. If more is changed than that it is enabled, the runs are the
-    /// caller's from now on, with the caller's scopes.
+    /// The hook with a change by `caller`, apart from its secret. Unless it is only disabled, the runs are the caller's from now
+    /// on, with the scopes of the caller's credential.
     ///
     /// # Errors
     /// [`Error::Scope`].
@@ -69,10 +69,9 @@ impl Hook {
         set(&mut spec.project, change.project);
         set(&mut spec.on_conflict, change.on_conflict);
         next.updated_at = now;
-        if !change.only_switches() {
+        if !change.only_disables() {
             next.spec.authorise(caller)?;
-            next.user_id = caller.user;
-            next.scopes = caller.scopes.restriction();
+            next.take_over(caller);
         }
         Ok(next)
     }

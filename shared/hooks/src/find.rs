@@ -1,7 +1,7 @@
 //! Finding the hook of a token.
 
 use sequent_core::{ApiError as _, Principal, TenantId, Timestamp, Via};
-use sequent_identity::{suspension::may_act, token::HookToken};
+use sequent_identity::{Authority, token::HookToken};
 use sequent_tables::{Update, exists, key};
 
 use crate::{Error, Hook, HookRefusal, Hooks, hook::HookGrant};
@@ -33,8 +33,9 @@ impl Hooks {
     /// Finds the hook with a token, if it starts runs.
     ///
     /// # Errors
-    /// [`Error::UnknownToken`] if no hook has the token, the hook is disabled, or its user's account was closed or suspended.
-    pub async fn called(&self, token: &str) -> Result<CalledHook, Error> {
+    /// [`Error::UnknownToken`] if no hook has the token, the hook is disabled, its user's account was closed or suspended, or the
+    /// API key with which it was made has ended.
+    pub async fn called(&self, token: &str, now: Timestamp) -> Result<CalledHook, Error> {
         let token = HookToken::parse(token).ok_or(Error::UnknownToken)?;
         let digest = token.digest();
         let grant: Option<HookGrant> = self.store().get(&key::lookup::hook(&digest)).await?;
@@ -42,8 +43,14 @@ impl Hooks {
         let hook: Option<Hook> = self.store().get(&key::hook(tenant, id)).await?;
         let hook = hook.filter(|hook| hook.spec.enabled && hook.digest == digest);
         let hook = hook.ok_or(Error::UnknownToken)?;
-        let is_active = may_act(self.store(), tenant, hook.user_id).await?;
-        if is_active { Ok(CalledHook { tenant, hook }) } else { Err(Error::UnknownToken) }
+        let authority = Authority { tenant, user: hook.user_id, api_key: hook.api_key };
+        match authority.ended(self.store(), now).await? {
+            None => Ok(CalledHook { tenant, hook }),
+            Some(ended) => {
+                tracing::info!(%tenant, hook = %hook.id, ?ended, "a hook was called whose authority has ended");
+                Err(Error::UnknownToken)
+            }
+        }
     }
 
     /// Reads the hook again after a start has failed because it was changed.

@@ -1,6 +1,8 @@
 //! A hook as the table stores it.
 
-use sequent_core::{Code, HookId, ProjectId, RunId, Scopes, TenantId, Timestamp, UserId};
+use sequent_core::{
+    ApiKeyId, Code, HookId, Principal, ProjectId, RunId, Scopes, TenantId, Timestamp, UserId,
+};
 use sequent_identity::token::HookToken;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,9 @@ pub struct Hook {
     /// The scopes of that user's credential. All scopes if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Scopes>,
+    /// The API key of that request. Without it no run is started. Absent if the user was signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeyId>,
     /// The first characters of the token.
     pub token_prefix: String,
     /// The SHA-256 of the token, by which the other row is found.
@@ -78,20 +83,14 @@ pub(crate) struct HookGrant {
 }
 
 impl Hook {
-    /// A new hook that nothing has called.
-    pub(crate) fn new(
-        id: HookId,
-        spec: HookSpec,
-        by: (UserId, Scopes),
-        token: &HookToken,
-        now: Timestamp,
-    ) -> Self {
-        let (user_id, scopes) = by;
+    /// A new hook of the caller that nothing has called.
+    pub(crate) fn new(caller: &Principal, spec: HookSpec, token: &HookToken, now: Timestamp) -> Self {
         Self {
-            id,
+            id: HookId::new(),
             spec,
-            user_id,
-            scopes: scopes.restriction(),
+            user_id: caller.user,
+            scopes: caller.scopes.restriction(),
+            api_key: caller.api_key,
             token_prefix: token.display_prefix().to_owned(),
             digest: token.digest(),
             sealed_secret: None,
@@ -104,6 +103,13 @@ impl Hook {
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Has the runs started in the name of the caller, with the credential of the caller's request.
+    pub(crate) fn take_over(&mut self, caller: &Principal) {
+        self.user_id = caller.user;
+        self.scopes = caller.scopes.restriction();
+        self.api_key = caller.api_key;
     }
 
     /// The scopes with which its runs are started.

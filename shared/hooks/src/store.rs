@@ -62,7 +62,7 @@ impl Hooks {
         let tenant = caller.tenant;
         let token = HookToken::generate()?;
         let secret = signing.secret()?;
-        let mut hook = Hook::new(HookId::new(), spec, (caller.user, caller.scopes), &token, now);
+        let mut hook = Hook::new(caller, spec, &token, now);
         hook.sealed_secret = self.sealed(tenant, hook.id, secret.as_ref()).await?;
         let has_room = attribute(COUNT).is_none().or(attribute(COUNT).is_below(MAX_HOOKS));
         let count = Update::of(&key::webhook_settings(tenant)).add(COUNT, 1).when(has_room);
@@ -132,15 +132,14 @@ impl Hooks {
         let before = self.get(tenant, id).await?;
         before.spec.authorise(caller)?;
         let token = HookToken::generate()?;
-        let hook = Hook {
-            user_id: caller.user,
-            scopes: caller.scopes.restriction(),
+        let mut hook = Hook {
             token_prefix: token.display_prefix().to_owned(),
             digest: token.digest(),
             revision: before.revision + 1,
             updated_at: now,
             ..before.clone()
         };
+        hook.take_over(caller);
         let update = replacement(tenant, &before, &hook)
             .set("token_prefix", &hook.token_prefix)
             .set("digest", &hook.digest);
@@ -241,6 +240,7 @@ fn replacement(tenant: TenantId, before: &Hook, after: &Hook) -> Update {
         .set("spec", &after.spec)
         .set("user_id", after.user_id)
         .set("scopes", after.scopes)
+        .set("api_key", after.api_key)
         .set("updated_at", after.updated_at)
         .set("revision", before.revision + 1)
         .when(is_at(before))

@@ -44,7 +44,7 @@ impl Bench {
     }
 
     pub(crate) async fn called(&self, hook: &IssuedHook) -> Result<CalledHook, Error> {
-        self.hooks.called(hook.token.expose()).await
+        self.hooks.called(hook.token.expose(), self.now).await
     }
 
     pub(crate) async fn call(

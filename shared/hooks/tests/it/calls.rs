@@ -1,12 +1,12 @@
 //! Requests to hooks start runs.
 
 use sequent_conversation::Error as RunError;
-use sequent_core::{Principal, Scope, Scopes};
+use sequent_core::{ApiKeyId, Principal, Scope, Scopes};
 use sequent_definitions::{AgentDefinition, Agents, NewAgent, NewVersion};
 use sequent_event::{Body, RunHook, UserContent};
 use sequent_hooks::{Error, HookBody, HookChange, HookSigning};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
-use sequent_tables::{Update, key};
+use sequent_tables::{Row, Update, key};
 use sequent_webhooks::signature::{SignedHeaders, Unverified, headers};
 use serde_json::json;
 
@@ -113,7 +113,7 @@ async fn a_disabled_or_deleted_hook_and_one_of_a_suspended_account_are_unknown()
     bench.hooks.delete(bench.caller.tenant, hook.hook.id).await.unwrap();
     assert!(matches!(bench.called(&hook).await, Err(Error::UnknownToken)));
     for other in ["", "hk_", "hok_01K9Z3TB6W1X2Y3Z4A5B6C7D8E", &hook.hook.id.to_string()] {
-        assert!(matches!(bench.hooks.called(other).await, Err(Error::UnknownToken)), "{other}");
+        assert!(matches!(bench.hooks.called(other, bench.now).await, Err(Error::UnknownToken)), "{other}");
     }
 }
 
@@ -148,6 +148,23 @@ async fn a_run_has_the_scopes_of_the_credential_that_made_the_hook() {
     let hook = bench.hooks.create(&key, spec(json!({})), HookSigning::None, bench.now).await.unwrap();
     let started = bench.call(&hook, "{}", None).await.unwrap();
     assert_eq!(bench.run(started.run).await.unwrap().options.scopes, Some(scopes));
+}
+
+#[tokio::test]
+async fn a_hook_ends_with_the_api_key_that_made_it_and_goes_on_with_another_credential() {
+    let bench = Bench::new().await;
+    let (id, tenant) = (ApiKeyId::new(), bench.caller.tenant);
+    let by_key = Principal { api_key: Some(id), session: None, ..bench.caller.clone() };
+    let row = json!({"id": id, "name": "tickets", "prefix": "sk_abcdef", "scopes": Scopes::ALL, "user": by_key.user,
+        "created_at": bench.now, "digest": "0"});
+    bench.store.put(Row::new(&key::api_key(tenant, id), &row).unwrap()).await.unwrap();
+    let hook = bench.hooks.create(&by_key, spec(json!({})), HookSigning::None, bench.now).await.unwrap();
+    assert!(bench.called(&hook).await.is_ok());
+    bench.store.delete(&key::api_key(tenant, id)).await.unwrap();
+    assert!(matches!(bench.called(&hook).await, Err(Error::UnknownToken)), "the key was revoked");
+    let enable = HookChange { enabled: Some(true), ..HookChange::default() };
+    bench.hooks.change(&bench.caller, hook.hook.id, &enable, bench.now).await.unwrap();
+    assert!(bench.called(&hook).await.is_ok());
 }
 
 #[tokio::test]
