@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 
-/// The run of a call. Whoever knows the address of a hook learns nothing else of the run.
+/// The run of a call. A sender that knows the address of a hook learns nothing else of the run.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HookReceipt {
     run_id: RunId,
@@ -71,8 +71,8 @@ pub(crate) async fn call_hook(
     throttle.by_hook(called.tenant, called.hook.id).await?;
     let started = match Box::pin(start(&app, &called, &headers, &body, now)).await {
         Ok(started) => started,
-        Err(Refused::Request(problem)) => return Err(problem),
-        Err(Refused::Call(error)) => {
+        Err(RefusedCall::Request(problem)) => return Err(problem),
+        Err(RefusedCall::Call(error)) => {
             app.hooks().refused(&called, &error, now).await;
             return Err(error.into());
         }
@@ -89,19 +89,19 @@ pub(crate) async fn call_hook(
 }
 
 /// The reason why a call with the right token starts no run.
-enum Refused {
+enum RefusedCall {
     /// Its headers are malformed.
     Request(Problem),
     Call(Error),
 }
 
-impl From<Problem> for Refused {
+impl From<Problem> for RefusedCall {
     fn from(problem: Problem) -> Self {
         Self::Request(problem)
     }
 }
 
-impl From<Error> for Refused {
+impl From<Error> for RefusedCall {
     fn from(error: Error) -> Self {
         Self::Call(error)
     }
@@ -113,7 +113,7 @@ async fn start(
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<StartedRun, Refused> {
+) -> Result<StartedRun, RefusedCall> {
     if body.len() > HookBody::MAX {
         return Err(Error::TooLong.into());
     }

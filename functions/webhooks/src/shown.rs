@@ -42,7 +42,7 @@ pub(crate) struct ShownHook {
     runs: Vec<HookRun>,
     /// The number of calls that were refused although their token is right.
     refusals: u64,
-    /// The last refusal.
+    /// The last of the refused calls.
     last_refusal: Option<HookRefusal>,
     created_at: Timestamp,
     /// The time of the last change by a person.

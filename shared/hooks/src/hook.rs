@@ -45,7 +45,7 @@ pub struct Hook {
     /// The number of calls that were refused although their token is right.
     #[serde(default)]
     pub refusals: u64,
-    /// The last refusal.
+    /// The last of the refused calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<HookRefusal>,
     /// The number of changes by people. Each change requires the number that was read.

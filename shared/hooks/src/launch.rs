@@ -29,7 +29,7 @@ impl HookLauncher {
         Self { hooks, starter }
     }
 
-    /// Returns the hooks.
+    /// Returns the hooks that it starts runs of.
     #[must_use]
     pub fn hooks(&self) -> &Hooks {
         &self.hooks

@@ -1,6 +1,6 @@
 //! Hooks: addresses at which other systems start runs.
 //!
-//! A hook is a row of a tenant: an agent, a task, and the conversation of its runs. Its address contains a token. Whoever
+//! A hook is a row of a tenant: an agent, a task, and the conversation of its runs. Its address contains a token. Anyone who
 //! sends a request there has a run started, in the name of the user who made the hook. Invariants:
 //!
 //! * **The token is a credential.** It has 256 random bits, is shown once, and is stored as a hash only, as the secrets of API
@@ -37,4 +37,4 @@ pub use launch::HookLauncher;
 pub use signing::HookSigning;
 pub use spec::{HookProject, HookSpec};
 pub use store::{Hooks, IssuedHook, MAX_HOOKS, delete_hooks};
-pub use text::{HookInput, HookName, InvalidText};
+pub use text::{HookInput, HookName, InvalidHookText};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A text of a hook is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidText {
+pub enum InvalidHookText {
     /// The name is blank or too long, or has control characters.
     #[error("must have 1 to {} characters, without control characters", HookName::MAX)]
     Name,
@@ -37,7 +37,7 @@ impl HookInput {
     /// Most bytes of a task.
     pub const MAX: usize = 16_000;
 
-    /// Returns the text.
+    /// Returns the text of the task.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,20 +45,20 @@ impl HookInput {
 }
 
 impl TryFrom<String> for HookName {
-    type Error = InvalidText;
+    type Error = InvalidHookText;
 
-    fn try_from(text: String) -> Result<Self, InvalidText> {
+    fn try_from(text: String) -> Result<Self, InvalidHookText> {
         let is_short = text.chars().count() <= Self::MAX && !text.chars().any(char::is_control);
-        if is_short && !text.trim().is_empty() { Ok(Self(text)) } else { Err(InvalidText::Name) }
+        if is_short && !text.trim().is_empty() { Ok(Self(text)) } else { Err(InvalidHookText::Name) }
     }
 }
 
 impl TryFrom<String> for HookInput {
-    type Error = InvalidText;
+    type Error = InvalidHookText;
 
-    fn try_from(text: String) -> Result<Self, InvalidText> {
+    fn try_from(text: String) -> Result<Self, InvalidHookText> {
         let fits = text.len() <= Self::MAX && Prompt::try_from(text.clone()).is_ok();
-        if fits { Ok(Self(text)) } else { Err(InvalidText::Input) }
+        if fits { Ok(Self(text)) } else { Err(InvalidHookText::Input) }
     }
 }
 

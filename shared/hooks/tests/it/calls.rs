@@ -153,7 +153,8 @@ async fn a_run_has_the_scopes_of_the_credential_that_made_the_hook() {
 #[tokio::test]
 async fn a_hook_ends_with_the_api_key_that_made_it_and_goes_on_with_another_credential() {
     let bench = Bench::new().await;
-    let (id, tenant) = (ApiKeyId::new(), bench.caller.tenant);
+    let id = ApiKeyId::new();
+    let tenant = bench.caller.tenant;
     let by_key = Principal { api_key: Some(id), session: None, ..bench.caller.clone() };
     let row = json!({"id": id, "name": "tickets", "prefix": "sk_abcdef", "scopes": Scopes::ALL, "user": by_key.user,
         "created_at": bench.now, "digest": "0"});
