@@ -8,14 +8,15 @@ mod traces;
 
 use std::time::Duration;
 
-use aws_lambda_events::dynamodb::{EventRecord, StreamRecord};
-use sequent_aws::queue::{Batch, Error, Failures, Message, Sender};
+use sequent_aws::{
+    RowChange,
+    queue::{Batch, Error, Failures, Message, Sender},
+};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
 use sequent_jobs::{Dispatch, Effects, Queue};
 use sequent_schedules::ScheduleDelivery;
 use sequent_tables::{Item, Store};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use announce::{Events, Told};
@@ -187,8 +188,8 @@ pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, 
     let mut outbox = Outbox::default();
     let mut events = Events::default();
     for (index, record) in batch.records.iter().enumerate() {
-        match images(record) {
-            Ok(Some((old, new))) => {
+        match RowChange::of_record(record) {
+            Ok(Some(RowChange { old, new, .. })) => {
                 outbox.add(index, old.as_ref(), &new, now);
                 if let Some((tenant, event)) = events::of_change(old.as_ref(), &new) {
                     events.add(index, tenant, event);
@@ -228,12 +229,4 @@ pub async fn handle(queues: &Queues, store: &Store, traces: Option<&TraceJobs>, 
         );
     }
     failures
-}
-
-/// The row before and after a change. Returns `None` for a row that was deleted. A row that was inserted has
-/// no image before the change.
-fn images(record: &Value) -> Result<Option<(Option<Item>, Item)>, serde_json::Error> {
-    let StreamRecord { old_image, new_image, .. } = EventRecord::deserialize(record)?.change;
-    let image = |image: serde_dynamo::Item| Some(Item::from(image)).filter(|item| !item.is_empty());
-    Ok(image(new_image).map(|new| (image(old_image), new)))
 }

@@ -7,6 +7,8 @@ mod connect;
 pub mod queue;
 pub mod secret;
 pub mod sign;
+mod stream;
 
 pub use connect::config;
 pub use secret::{OriginSecret, Secrets};
+pub use stream::RowChange;
