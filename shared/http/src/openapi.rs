@@ -54,7 +54,7 @@ pub(crate) fn credentials() -> Vec<SecurityRequirement> {
 }
 
 /// The groups of operations, in the order of the document.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("auth", "Accounts, sessions and API keys."),
     ("chat", "Messages that are answered in a stream, and streams that are resumed."),
     ("projects", "Conversations and their messages."),
@@ -62,6 +62,7 @@ const TAGS: [(&str, &str); 13] = [
     ("agents", "Agents and prompts: named definitions in versions, with labels."),
     ("schedules", "Schedules, which start runs at the times that they name."),
     ("evaluations", "Feedback, what is counted of agents, and datasets to compare them with."),
+    ("feed", "What has changed for the tenant."),
     ("artifacts", "Files that people upload or runs create, and exports of them."),
     ("jobs", "Background tasks."),
     ("billing", "Credits, plans, invoices and the ledger."),

@@ -8,6 +8,7 @@ mod billing;
 mod conversation;
 mod definition;
 mod evaluation;
+mod feed;
 mod feedback;
 mod job;
 pub mod lookup;
@@ -32,19 +33,23 @@ pub use billing::{
 
 pub use conversation::{
     ACTIVE_SHARDS, active_run, active_shard, deleted_run, depth_prefix, due_before, message, message_prefix,
-    messages, offer, parse_message, parse_project, parse_run, parse_waiting_run, project, projects,
-    replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, shared_run, sharers,
-    waiting_run, waiting_runs,
+    messages, offer, parse_message, parse_message_of, parse_project, parse_run, parse_waiting_run, project,
+    projects, replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, shared_run,
+    sharers, waiting_run, waiting_runs,
 };
 
 pub use definition::{
     DefinitionKind, agent_name, definition, definition_settings, definition_version, definition_versions,
-    definitions, parse_version,
+    definitions, parse_agent, parse_version,
 };
 
 pub use evaluation::{
     dataset, dataset_item, dataset_item_prefix, dataset_items, dataset_settings, datasets, evaluation,
     evaluation_with_dataset, evaluations, evaluations_with_dataset,
+};
+
+pub use feed::{
+    feed, feed_head, feed_lists, feed_live_run, feed_live_runs, feed_position, feed_segment, feed_told,
 };
 
 pub use feedback::{

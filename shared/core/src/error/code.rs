@@ -71,6 +71,9 @@ codes! {
         InvalidCursor = "invalid_cursor", BadRequest,
             "The cursor was not issued by this list or stream.",
             "Start again without a cursor, or use the `next_cursor` of the previous page with the same filters.";
+        CursorExpired = "cursor_expired", Gone,
+            "What follows the cursor was deleted, because it was too old.",
+            "Read the snapshot, and begin at its `seq`.";
         RouteNotFound = "route_not_found", NotFound,
             "No route has this path.",
             "Compare the path with the API description.";

@@ -11,6 +11,7 @@ pub enum ErrorKind {
     NotFound,
     MethodNotAllowed,
     Conflict,
+    Gone,
     BodyTooLarge,
     UnsupportedMediaType,
     Invalid,

@@ -50,6 +50,12 @@ pub fn parse_message(key: &Key) -> Option<(u32, RunId, usize)> {
     Some((depth, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// Returns the tenant of a key of a message, or `None` if it is another key.
+#[must_use]
+pub fn parse_message_of(key: &Key) -> Option<TenantId> {
+    key.pk.split_once("#messages#")?.0.parse().ok()
+}
+
 /// All messages of a project.
 #[must_use]
 pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {

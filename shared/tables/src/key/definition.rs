@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use sequent_core::TenantId;
+use sequent_core::{AgentId, TenantId};
 
 use super::{Key, Partition};
 
@@ -34,6 +34,12 @@ impl DefinitionKind {
 #[must_use]
 pub fn definition(tenant: TenantId, kind: DefinitionKind, id: impl Display) -> Key {
     Key::new(format!("{tenant}#{}", kind.list()), id)
+}
+
+/// Returns the tenant and the agent of a key, or `None` if it is not the key of an agent.
+#[must_use]
+pub fn parse_agent(key: &Key) -> Option<(TenantId, AgentId)> {
+    Some((key.pk.strip_suffix("#agents")?.parse().ok()?, key.sk.parse().ok()?))
 }
 
 /// All definitions of a kind.
