@@ -41,7 +41,13 @@ pub(crate) struct EventsQuery {
 /// The number of events of a page: 1 to 1000.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "usize")]
-struct EventLimit(usize);
+pub(crate) struct EventLimit(usize);
+
+impl EventLimit {
+    pub(crate) const fn get(self) -> usize {
+        self.0
+    }
+}
 
 impl Default for EventLimit {
     fn default() -> Self {
@@ -103,8 +109,8 @@ pub(crate) async fn events(
     let key = LogKey { tenant: caller.tenant, run };
     let storage = &app.engine.storage;
     if wants_json(&headers) {
-        let EventLimit(limit) = query.limit;
-        let (events, more) = page(storage, key, after, limit).await.map_err(Problem::unavailable)?;
+        let (events, more) =
+            page(storage, key, after, query.limit.get()).await.map_err(Problem::unavailable)?;
         if events.is_empty() {
             check_cursor(after, last(storage, key).await?.last())?;
         }
@@ -149,7 +155,7 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Reads the cursor of a native stream. The header, which a browser sends on its own, takes precedence over the query.
-fn cursor(headers: &HeaderMap, after: Option<&str>) -> Result<Seq, Problem> {
+pub(crate) fn cursor(headers: &HeaderMap, after: Option<&str>) -> Result<Seq, Problem> {
     let (name, text) = match (last_event_id(headers), after) {
         (Some(text), _) => ("Last-Event-ID", text),
         (None, Some(text)) => ("after", text),

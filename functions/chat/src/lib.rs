@@ -9,11 +9,13 @@ mod chats;
 mod continuation;
 mod event_source;
 mod events;
+mod feed;
 mod follow;
 mod frame_schema;
 mod resume;
 mod send;
 mod stream;
+mod stream_slot;
 mod tail;
 mod ui_answers;
 mod ui_content;
@@ -24,6 +26,7 @@ use sequent_attachments::MessageContent;
 use sequent_billing::Credits;
 use sequent_conversation::{Projects, Prompt, RunStarter, Runs};
 use sequent_core::Principal;
+use sequent_feed::Feed;
 use sequent_http::{
     BodyLimit, Problem, Scope,
     axum::{Extension, Router, routing::get},
@@ -98,6 +101,11 @@ impl App {
         Runs::new(self.engine.store(), caller.tenant)
     }
 
+    /// The feeds of all tenants.
+    fn feed(&self) -> Feed {
+        Feed::new(self.engine.store().clone())
+    }
+
     /// The projects that the caller may see.
     fn projects_of(&self, caller: &Principal) -> Projects<'_> {
         Projects::new(self.engine.store(), caller.tenant)
@@ -131,6 +139,8 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(&[Scope::RunsRead], routes!(events::events)))
         .routes(scoped(&[Scope::RunsRead], routes!(follow::follow)))
         .routes(scoped(&[Scope::AgentsRead], routes!(agent_preview::preview_agent)))
+        .routes(scoped(&[Scope::RunsRead], routes!(feed::read_feed)))
+        .routes(scoped(&[Scope::RunsRead, Scope::ProjectsRead], routes!(feed::snapshot::get_feed_snapshot)))
         .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(follow::follow_with_slashes)))
         .merge(starts)
         .merge(starts_by_get)

@@ -1,14 +1,13 @@
 //! The projection of a run's log to the body of an HTTP response.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture, stream};
 use http::{HeaderName, HeaderValue, header};
 use sequent_agent::{Live, LiveStream, OnCut, Source, StreamItem};
-use sequent_billing::OpenStream;
 use sequent_conversation::{OwnedRun, StartedRun};
-use sequent_core::{Code, ProjectId, RunId, TenantId, Timestamp, pace::scaled};
+use sequent_core::{Code, ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Problem, RequestContext,
@@ -17,15 +16,9 @@ use sequent_http::{
 };
 use sequent_protocol::{native, sse::Frame};
 use sequent_runlog::LogKey;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
-use crate::App;
-
-/// Time after which a stream of a client that reconnects no longer counts, if its process was killed: twice the time after
-/// which such a stream is cut.
-const RECONNECTING: Duration = Duration::from_secs(120);
-/// As [`RECONNECTING`], for a stream that lasts as long as the invocation.
-const LASTING: Duration = Duration::from_secs(900);
+use crate::{App, stream_slot::StreamSlot};
 
 const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
 const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
@@ -126,7 +119,10 @@ pub(crate) async fn stream_response<P: Projection>(
     watched: Watched,
     mut projection: P,
 ) -> Result<Response, Problem> {
-    let slot = Slot(if watched.counts() { open::<P>(app, context, watched.key.tenant).await? } else { None });
+    let slot = match watched.counts() {
+        true => StreamSlot::open(app, context, watched.key.tenant, P::ON_CUT).await?,
+        false => StreamSlot::NONE,
+    };
     let Watched { key, project, after, source, replayed, .. } = watched;
     let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
     let items = Live::stream(app.engine.clone(), key, after, source, P::ON_CUT, deadline);
@@ -134,63 +130,26 @@ pub(crate) async fn stream_response<P: Projection>(
     let credential_end = context.credential_end().boxed();
     let state = WritingState::Open;
     let writing = Writing { items, projection, opening, closed: false, state, slot, credential_end };
-    let mut response = Response::new(Body::from_stream(stream::unfold(writing, Writing::next)));
+    let mut response = event_stream(Body::from_stream(stream::unfold(writing, Writing::next)));
     add_headers(&mut response, key.run, project, replayed);
     Ok(response)
 }
 
-async fn open<P: Projection>(
-    app: &App,
-    context: &RequestContext,
-    tenant: TenantId,
-) -> Result<Option<OpenStream>, Problem> {
-    let longest = match P::ON_CUT {
-        OnCut::Reconnect => RECONNECTING,
-        OnCut::GiveUp => LASTING,
-    };
-    let until = Timestamp::now() + scaled(longest);
-    let until = context.deadline().map_or(until, |deadline| until.min(deadline));
-    // Boxed, because the futures of the tables are large.
-    let opened = Box::pin(app.starter.credits().open_stream(tenant, until)).await;
-    opened.map_err(|error| sequent_conversation::Error::from(error).into())
-}
-
-/// The entry of an open stream, which is removed when the stream ends.
-struct Slot(Option<OpenStream>);
-
-impl Slot {
-    async fn close(&mut self) {
-        if let Some(stream) = self.0.take() {
-            close(stream).await;
-        }
-    }
-}
-
-impl Drop for Slot {
-    /// Removes the entry of a stream whose client has left.
-    fn drop(&mut self) {
-        if let Some(stream) = self.0.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(close(stream));
-        }
-    }
-}
-
-async fn close(stream: OpenStream) {
-    if let Err(error) = Box::pin(stream.close()).await {
-        tracing::warn!(%error, "could not remove an open stream of the tenant; it counts until it expires");
-    }
-}
-
-/// Adds the headers that every stream has.
-fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed: bool) {
-    let id = |text: String| HeaderValue::try_from(text).expect("ids are ASCII");
+/// Builds the response of an event stream.
+pub(crate) fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Without this header, proxies such as nginx buffer a stream until it ends.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Adds the headers that every stream of a run has.
+fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed: bool) {
+    let id = |text: String| HeaderValue::try_from(text).expect("ids are ASCII");
+    let headers = response.headers_mut();
     headers.insert(RUN_ID, id(run.to_string()));
     headers.insert(PROJECT_ID, id(project.to_string()));
     if replayed {
@@ -205,7 +164,7 @@ struct Writing<P> {
     /// The last event closed the log.
     closed: bool,
     state: WritingState,
-    slot: Slot,
+    slot: StreamSlot,
     /// Is ready when the credential of the request has ended.
     credential_end: BoxFuture<'static, ()>,
 }

@@ -4,8 +4,9 @@ use sequent_agent::{Engine, execute};
 use sequent_billing::Credits;
 use sequent_chat_function::{App, router};
 use sequent_conversation::{NewRun, Runs, create_claimed};
-use sequent_core::Timestamp;
+use sequent_core::{RunId, Timestamp};
 use sequent_definitions::{LabelMove, NewAgent, NewVersion};
+use sequent_feed::{Cause, Caused, Feed, FeedChange};
 use sequent_http::testing::{
     Answer, Event,
     deployment::{self as testing, Person, golden_with},
@@ -75,6 +76,22 @@ impl Deployment {
         let new = NewRun { run: RUN.parse().unwrap(), new_project: true, ..new };
         let writer = create_claimed(&self.engine.runs(), &new, None).await.unwrap();
         Box::pin(execute(&self.engine, self.key(), *writer, None)).await.unwrap();
+    }
+
+    /// Tells the feed of the run, as the function that reads the stream of the table does.
+    pub(crate) async fn tell_feed(&self) {
+        let run_id: RunId = RUN.parse().unwrap();
+        let project_id = PROJECT.parse().unwrap();
+        let user_id = self.ada.user();
+        let created =
+            FeedChange::RunCreated { run_id, project_id, user_id, agent_id: None, agent_version: None };
+        let started = FeedChange::RunStarted { run_id, project_id, user_id };
+        let changes = vec![
+            Caused { cause: Cause::creation_of(run_id), change: created },
+            Caused { cause: Cause::within(run_id, "started"), change: started },
+        ];
+        let feed = Feed::new(self.engine.store().clone());
+        feed.append(self.ada.tenant(), changes, Timestamp::now()).await.unwrap();
     }
 
     fn key(&self) -> LogKey {

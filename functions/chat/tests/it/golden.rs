@@ -1,6 +1,7 @@
 //! The golden events of this function and their responses.
 
 mod agents;
+mod feed;
 mod structured;
 
 use insta::assert_snapshot;
@@ -21,6 +22,7 @@ fn goldens() -> Golden {
             r#""$name":${space}0"#,
         )
         .redact(r#""(?P<name>offer|messages)":"[0-9a-f]{32}""#, r#""$name":"[digest]""#)
+        .redact(r#""(?P<name>at|[a-z]+_at)": "20[^"]*Z""#, r#""$name": "[time]""#)
         .redact(r#""date": "[0-9-]{10}""#, r#""date": "[today]""#)
         .redact(r#""writer":(?P<space> ?)"[^"]*""#, r#""writer":${space}"[writer]""#)
 }
@@ -40,6 +42,7 @@ fn every_golden_event_is_tested() {
     let sources = concat!(
         include_str!("golden.rs"),
         include_str!("golden/agents.rs"),
+        include_str!("golden/feed.rs"),
         include_str!("golden/structured.rs")
     );
     goldens().assert_all_tested(sources);

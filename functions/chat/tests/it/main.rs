@@ -6,6 +6,7 @@ mod attachments;
 mod branches;
 mod client_tools;
 mod deployment;
+mod feed;
 mod golden;
 mod headers;
 mod limits;

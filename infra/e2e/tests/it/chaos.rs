@@ -103,6 +103,7 @@ impl Chaos {
                 0 => "ChatFunction",
                 1 => "FanoutFunction",
                 2 => "SchedulerFunction",
+                3 => "FeedFunction",
                 _ => "AgentWorkerFunction",
             };
             let busy = self.system.stack.instances().into_iter();
@@ -240,6 +241,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let calls = chaos.faults.calls();
     let met = chaos.faults.met();
     let checked = check(&chaos, &runs, &till.charges()).await;
+    crate::feed::check(&chaos.caller, &runs).await;
     audited(&chaos.system).await;
     println!(
         "{} runs in {took:.1?}, {answered} times answered, faults in {calls} calls of the database: {met:?}; {checked:?}",

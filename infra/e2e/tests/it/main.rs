@@ -17,6 +17,7 @@ mod credentials;
 mod cut;
 mod deliverables;
 mod experiments;
+mod feed;
 mod held;
 mod hooks;
 mod http_tools;

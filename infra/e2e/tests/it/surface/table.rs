@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod billing;
 mod evaluations;
+mod feed;
 mod hooks;
 mod mcp;
 mod schedules;
@@ -27,6 +28,7 @@ pub(super) fn table() -> Vec<Entry> {
         agents::prompts(),
         tools::tools(),
         chats(),
+        feed::feed(),
         mcp::mcp(),
         schedules::schedules(),
         hooks::hooks(),
