@@ -6,11 +6,10 @@ use sequent_artifacts::Artifact;
 use sequent_aws::RowChange;
 use sequent_core::{AgentId, TenantId};
 use sequent_feed::{Cause, Caused, FeedChange};
-use sequent_jobs::{Job, JobKind as _, JobStatus};
+use sequent_jobs::{Job, JobStatus};
 use sequent_schedules::Schedule;
 use sequent_tables::{Key, attribute_of, decode, key};
-use sequent_traces::ExportTrace;
-use sequent_webhooks::{DeliverWebhook, EventType, announced};
+use sequent_webhooks::{EventType, WebhookEvent, announced};
 use std::collections::BTreeMap;
 
 /// Returns the changes that a changed row shows, with their tenant. Most changes of rows show none.
@@ -44,9 +43,16 @@ fn found(change: &RowChange) -> Option<(TenantId, Vec<Caused>)> {
         return Some((tenant, of_agent(change, agent)));
     }
     let (tenant, event) = announced(&change.new).filter(|_| change.old.is_none())?;
-    let is_low = event.event_type == EventType::CreditsLow;
-    let low = Caused { cause: Cause::of(event.id.to_string()), change: FeedChange::CreditsLow {} };
-    Some((tenant, is_low.then_some(low).into_iter().collect()))
+    let caused = of_event(&event);
+    Some((tenant, caused.into_iter().collect()))
+}
+
+/// An event that no other row shows.
+fn of_event(event: &WebhookEvent) -> Option<Caused> {
+    let number = |name: &str| event.data[name].as_i64();
+    let balance = number("balance").filter(|_| event.event_type == EventType::CreditsLow)?;
+    let change = FeedChange::CreditsLow { balance, threshold: number("threshold") };
+    Some(Caused { cause: Cause::of(event.id.to_string()), change })
 }
 
 /// A change that has no other name than the position of its record.
@@ -60,7 +66,7 @@ fn of_job(change: &RowChange) -> Option<Caused> {
     let job: Job = decode(change.new.clone()).ok()?;
     let ended = |status| matches!(status, JobStatus::Success | JobStatus::Error);
     let ends = ended(job.status) && !before.is_some_and(ended);
-    if !ends || [DeliverWebhook::NAME, ExportTrace::TYPE].contains(&job.job_type.as_str()) {
+    if !ends || job.internal {
         return None;
     }
     let cause = Cause::of(format!("{}:{}", job.id, job.redrives));

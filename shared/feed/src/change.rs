@@ -110,7 +110,13 @@ pub enum FeedChange {
     },
     /// The credits of the tenant have fallen below the limit of the notice.
     #[serde(rename = "credits.low")]
-    CreditsLow {},
+    CreditsLow {
+        /// What is left, in millionths of a credit.
+        balance: i64,
+        /// The limit of the notice, in millionths of a credit. Absent if it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<i64>,
+    },
     /// A label of an agent, such as `production`, names another version.
     #[serde(rename = "agent.published")]
     AgentPublished { agent_id: AgentId, label: String, version: u32 },
@@ -142,7 +148,7 @@ impl FeedChange {
             Self::MessageAdded { .. } => ChangeKind::MessageAdded,
             Self::ArtifactCreated { .. } => ChangeKind::ArtifactCreated,
             Self::JobEnded { .. } => ChangeKind::JobEnded,
-            Self::CreditsLow {} => ChangeKind::CreditsLow,
+            Self::CreditsLow { .. } => ChangeKind::CreditsLow,
             Self::AgentPublished { .. } => ChangeKind::AgentPublished,
             Self::ScheduleMissed { .. } => ChangeKind::ScheduleMissed,
         }
@@ -164,7 +170,7 @@ impl FeedChange {
             | Self::MessageAdded { project_id, .. } => Some(*project_id),
             Self::ArtifactCreated { .. }
             | Self::JobEnded { .. }
-            | Self::CreditsLow {}
+            | Self::CreditsLow { .. }
             | Self::AgentPublished { .. }
             | Self::ScheduleMissed { .. } => None,
         }
@@ -185,7 +191,7 @@ mod tests {
         let json = serde_json::to_value(&change).unwrap();
         assert_eq!(json["type"], change.kind().as_str());
         assert_eq!(serde_json::from_value::<FeedChange>(json).unwrap(), change);
-        let json = serde_json::to_value(FeedChange::CreditsLow {}).unwrap();
-        assert_eq!(json, serde_json::json!({ "type": ChangeKind::CreditsLow.as_str() }));
+        let json = serde_json::to_value(FeedChange::CreditsLow { balance: -7, threshold: None }).unwrap();
+        assert_eq!(json, serde_json::json!({ "type": ChangeKind::CreditsLow.as_str(), "balance": -7 }));
     }
 }

@@ -150,8 +150,9 @@ proptest! {
 #[tokio::test]
 async fn other_causes_are_told_once_too() {
     let tenant = Tenant::new().await;
-    let low = || Caused { cause: Cause::of("evt_1".to_owned()), change: FeedChange::CreditsLow {} };
+    let change = FeedChange::CreditsLow { balance: 5, threshold: Some(10) };
+    let low = || Caused { cause: Cause::of("evt_1".to_owned()), change: change.clone() };
     assert_eq!(tenant.append([low()]).await, 1);
     assert_eq!(tenant.append([low()]).await, 0);
-    assert_eq!(changes(&tenant.entries().await), [FeedChange::CreditsLow {}]);
+    assert_eq!(changes(&tenant.entries().await), [change.clone()]);
 }
