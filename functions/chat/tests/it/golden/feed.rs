@@ -18,17 +18,17 @@ async fn a_page_has_the_entries_of_the_types_that_were_asked_for() {
     {
       "entries": [
         {
-          "at": "[time]",
-          "project_id": "prj_1",
-          "project_name": "/demo tokens=12 rate=0",
-          "run_id": "run_1",
           "seq": 1,
+          "at": "[time]",
           "type": "run.created",
-          "user_id": "usr_1"
+          "run_id": "run_1",
+          "project_id": "prj_1",
+          "user_id": "usr_1",
+          "project_name": "/demo tokens=12 rate=0"
         }
       ],
-      "has_more": false,
-      "next_after": 2
+      "next_after": 2,
+      "has_more": false
     }
     "#);
 }
@@ -38,13 +38,13 @@ async fn a_cursor_after_the_last_entry_is_refused() {
     assert_snapshot!(answer_in(&deployment().await, "feed-after-the-end").await, @r#"
     400 application/problem+json
     {
+      "type": "/api/errors#invalid_cursor",
+      "title": "Bad Request",
+      "status": 400,
       "code": "invalid_cursor",
       "detail": "The cursor is after the last entry of the feed. Use the `seq` of an entry that was received.",
       "instance": "req_1",
-      "last": 2,
-      "status": 400,
-      "title": "Bad Request",
-      "type": "/api/errors#invalid_cursor"
+      "last": 2
     }
     "#);
 }
@@ -54,18 +54,18 @@ async fn a_type_that_no_feed_has_is_refused_with_those_that_it_has() {
     assert_snapshot!(answer_in(&deployment().await, "feed-unknown-type").await, @r#"
     400 application/problem+json
     {
+      "type": "/api/errors#invalid_query",
+      "title": "Bad Request",
+      "status": 400,
       "code": "invalid_query",
       "detail": "A query parameter is unknown or has a value that is not allowed.",
+      "instance": "req_1",
       "errors": [
         {
-          "detail": "not a type of the feed: the types are run.created, run.started, run.interrupted, run.answered, run.ended, project.created, project.renamed, project.deleted, project.head_moved, message.added, artifact.created, job.ended, credits.low, agent.published, schedule.missed",
-          "parameter": "types"
+          "parameter": "types",
+          "detail": "not a type of the feed: the types are run.created, run.started, run.interrupted, run.answered, run.ended, project.created, project.renamed, project.deleted, project.head_moved, message.added, artifact.created, job.ended, credits.low, agent.published, schedule.missed"
         }
-      ],
-      "instance": "req_1",
-      "status": 400,
-      "title": "Bad Request",
-      "type": "/api/errors#invalid_query"
+      ]
     }
     "#);
 }
@@ -75,19 +75,19 @@ async fn a_snapshot_has_the_live_runs_and_the_conversations() {
     assert_snapshot!(answer_in(&deployment().await, "feed-snapshot").await, @r#"
     200 application/json
     {
+      "seq": 2,
+      "runs": [],
       "projects": [
         {
-          "created_at": "[time]",
-          "head": "run_1",
           "id": "prj_1",
-          "live_run_id": null,
           "name": "/demo tokens=12 rate=0",
+          "user_id": "usr_1",
+          "created_at": "[time]",
           "updated_at": "[time]",
-          "user_id": "usr_1"
+          "live_run_id": null,
+          "head": "run_1"
         }
-      ],
-      "runs": [],
-      "seq": 2
+      ]
     }
     "#);
 }
