@@ -87,7 +87,7 @@ pub(crate) struct FeedResponse {
 #[utoipa::path(
     get,
     path = "/api/feed",
-    operation_id = "read_feed",
+    operation_id = "follow_feed",
     tag = "feed",
     params(
         FeedQuery,
@@ -99,7 +99,7 @@ pub(crate) struct FeedResponse {
         Problems,
     ),
 )]
-pub(crate) async fn read_feed(
+pub(crate) async fn follow_feed(
     State(app): State<App>,
     Caller(caller): Caller,
     context: RequestContext,

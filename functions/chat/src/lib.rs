@@ -139,7 +139,7 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(&[Scope::RunsRead], routes!(events::events)))
         .routes(scoped(&[Scope::RunsRead], routes!(follow::follow)))
         .routes(scoped(&[Scope::AgentsRead], routes!(agent_preview::preview_agent)))
-        .routes(scoped(&[Scope::RunsRead], routes!(feed::read_feed)))
+        .routes(scoped(&[Scope::RunsRead], routes!(feed::follow_feed)))
         .routes(scoped(&[Scope::RunsRead, Scope::ProjectsRead], routes!(feed::snapshot::get_feed_snapshot)))
         .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(follow::follow_with_slashes)))
         .merge(starts)

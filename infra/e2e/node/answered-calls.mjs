@@ -22,7 +22,7 @@ const FETCH =
 /// The cases: the message, the state in which the call waits, the button, the state at the end, and a text of the answer.
 const CASES = [
   ['client tool', CALL, 'get_place input-available', 'locate', 'get_place output-available', '{"city":"Bern"}'],
-  ['approved', FETCH, 'web_fetch approval-requested', 'approve', 'web_fetch output-available', 'The tool answered'],
+  ['approved', FETCH, 'web_fetch approval-requested', 'approve', 'web_fetch output-error', 'The tool answered'],
   ['denied', FETCH, 'web_fetch approval-requested', 'deny', 'web_fetch output-denied', 'Not this one.'],
 ];
 

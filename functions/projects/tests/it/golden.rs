@@ -146,7 +146,7 @@ async fn a_project_is_read() {
             "provider": "demo",
             "demo": true,
             "usage": {
-              "inputTokens": 579,
+              "inputTokens": 589,
               "outputTokens": 39,
               "costMicroUsd": 0
             }

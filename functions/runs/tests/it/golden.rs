@@ -55,7 +55,7 @@ async fn a_run_is_shown() {
       "scopes": null,
       "interrupts": [],
       "usage": {
-        "input_tokens": 579,
+        "input_tokens": 589,
         "output_tokens": 39
       },
       "cost": {
@@ -138,7 +138,7 @@ async fn an_ended_run_is_not_cancelled_again() {
       "scopes": null,
       "interrupts": [],
       "usage": {
-        "input_tokens": 579,
+        "input_tokens": 589,
         "output_tokens": 39
       },
       "cost": {
