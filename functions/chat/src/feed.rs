@@ -176,7 +176,7 @@ async fn shown(
     entries: Vec<FeedEntry>,
 ) -> Result<Vec<ShownEntry>, TableError> {
     #[derive(Deserialize)]
-    struct Named {
+    struct NamedProject {
         id: ProjectId,
         name: ProjectName,
         #[serde(default)]
@@ -186,7 +186,7 @@ async fn shown(
     let mut names: BTreeMap<ProjectId, Option<ProjectName>> =
         entries.iter().filter_map(|entry| entry.change.project()).map(|id| (id, None)).collect();
     let keys: Vec<Key> = names.keys().map(|id| key::project(tenant, *id)).collect();
-    let projects: Vec<Named> = store.get_many(&keys).await?;
+    let projects: Vec<NamedProject> = store.get_many(&keys).await?;
     for project in projects.into_iter().filter(|project| !project.deleting) {
         names.insert(project.id, Some(project.name));
     }

@@ -37,7 +37,7 @@ pub enum FeedChange {
         run_id: RunId,
         project_id: ProjectId,
         user_id: UserId,
-        /// The open questions.
+        /// The questions that are open.
         questions: Vec<InterruptId>,
     },
     /// A run that waited for a person goes on.
@@ -100,7 +100,7 @@ pub enum FeedChange {
     JobEnded {
         job_id: JobId,
         job_type: String,
-        /// `success` or `error`.
+        /// The outcome: `success` or `error`.
         status: JobStatus,
         /// The code of the failure. Absent if the job did not fail.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Each change is told once, at the next position, whoever tells it.
+//! Each change is told once, at the next position, also if several writers tell it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
