@@ -100,7 +100,6 @@ fn of_schedule(change: &RowChange) -> Option<Caused> {
     let missed = after.counts.missed.checked_sub(before.counts.missed).filter(|missed| *missed > 0)?;
     let cause = Cause::of(format!("{}:{}", after.id, after.counts.missed));
     let due_at = *after.last_missed.last()?;
-    let missed = missed.into();
     Some(Caused { cause, change: FeedChange::ScheduleMissed { schedule_id: after.id, missed, due_at } })
 }
 
