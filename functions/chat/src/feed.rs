@@ -28,6 +28,8 @@ use crate::{
 
 /// Entries that one request reads at most to find those of the types that it asks for.
 const MOST_READ: usize = 1_000;
+/// Entries of one read, however few the request asks for: those of a type may be far apart.
+const AT_ONCE: usize = 100;
 
 /// The query of `GET /api/feed`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,8 +52,8 @@ pub(crate) struct FeedQuery {
 
 fn kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<ChangeKind>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let kinds: Result<Vec<ChangeKind>, _> = text.split(',').map(str::parse).collect();
-    kinds.map(Some).map_err(D::Error::custom)
+    let kind = |name: &str| name.parse().map_err(|error| D::Error::custom(format!("`{name}` is {error}")));
+    text.split(',').map(kind).collect::<Result<_, _>>().map(Some)
 }
 
 /// An entry of the feed, with the present name of its conversation.
@@ -80,7 +82,7 @@ pub(crate) struct FeedResponse {
 ///
 /// Each entry tells of one change: a run was created, has asked or has ended, a conversation was renamed, an artifact was stored.
 /// `seq` counts 1, 2, 3, without gaps. As `text/event-stream`, the entries after the cursor, and then each new one within seconds:
-/// `id` is the `seq`, `event` the type. The stream is cut after a minute, and the client reconnects with `Last-Event-ID`. With
+/// `id` is the `seq`, `event` the type. An `id` without data moves the cursor past entries of other types. The stream is cut after a minute, and the client reconnects with `Last-Event-ID`. With
 /// `Accept: application/json`, one page. An entry is kept for 30 days: a cursor before the first entry that is left gets
 /// 410 `cursor_expired`, and begins again with `GET /api/feed/snapshot`. A key sees the types whose scopes it has. Ignore
 /// types that you do not know.
@@ -131,14 +133,22 @@ async fn page(
     let mut has_more = true;
     let mut read = 0;
     while has_more && found.len() < limit && read < MOST_READ {
-        let page = feed.page(caller.tenant, next_after, limit - found.len(), Timestamp::now()).await?;
+        let page = feed.page(caller.tenant, next_after, AT_ONCE, Timestamp::now()).await?;
         has_more = page.has_more;
-        read += page.entries.len();
-        next_after = page.entries.last().map_or(next_after, |entry| entry.seq);
         if page.entries.is_empty() {
             break;
         }
-        found.extend(page.entries.into_iter().filter(|entry| visible.shows(entry)));
+        for entry in page.entries {
+            if found.len() == limit {
+                has_more = true;
+                break;
+            }
+            read += 1;
+            next_after = entry.seq;
+            if visible.shows(&entry) {
+                found.push(entry);
+            }
+        }
     }
     let entries = shown(app.engine.store(), caller.tenant, found).await?;
     Ok(FeedResponse { entries, next_after, has_more })

@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sequent_conversation::StartedRun;
-use sequent_core::{Code, RunId, Timestamp};
+use sequent_core::{ApiError as _, Code, RunId, Timestamp};
 use sequent_hooks::{CalledHook, Error, HookBody};
 use sequent_http::{
     Json, Path, Problem,
@@ -74,7 +74,7 @@ pub(crate) async fn call_hook(
         Err(RefusedCall::Request(problem)) => return Err(problem),
         Err(RefusedCall::Call(error)) => {
             app.hooks().refused(&called, &error, now).await;
-            return Err(error.into());
+            return Err(as_shown(error).into());
         }
     };
     let StartedRun { run, replayed, .. } = started;
@@ -86,6 +86,15 @@ pub(crate) async fn call_hook(
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The error as the sender gets it. An agent that was deleted, or that takes other variables now, is the affair of the hook's
+/// owner, who finds it in `last_refusal`. To the sender, the hook is gone.
+fn as_shown(error: Error) -> Error {
+    match error.details().code {
+        Code::AgentNotFound | Code::VariablesInvalid => Error::UnknownToken,
+        _ => error,
+    }
 }
 
 /// The reason why a call with the right token starts no run.

@@ -40,7 +40,7 @@ pub enum FeedChange {
         /// The questions that are open.
         questions: Vec<InterruptId>,
     },
-    /// A run that waited for a person goes on.
+    /// A run that waited for a person goes on: it was answered or cancelled, or a question has expired.
     #[serde(rename = "run.answered")]
     RunAnswered { run_id: RunId, project_id: ProjectId, user_id: UserId },
     /// A run has ended for good.

@@ -1,7 +1,7 @@
 //! Server-sent events: the text of a frame, as WHATWG HTML section 9.2 defines it.
 //!
-//! The constructors make wrong frames impossible: only a frame with data can have an `id`. A comment with an
-//! id would move the client's cursor past events that it has not received.
+//! The constructors make wrong frames impossible: a comment has no `id`, which would move the client's cursor past events that
+//! it has not received. A frame without data that moves the cursor says so.
 
 use std::{
     fmt::{Display, Write},
@@ -54,6 +54,16 @@ impl Frame {
         }
         frame.push('\n');
         Self(frame)
+    }
+
+    /// Creates a frame that moves the cursor past events which the client has not asked for. Without data, no event is dispatched,
+    /// but the last event id is set (WHATWG HTML, section 9.2.6).
+    #[must_use]
+    pub fn cursor(id: &dyn Display) -> Self {
+        let mut text = String::with_capacity(32);
+        field(&mut text, "id", &id.to_string());
+        text.push('\n');
+        Self(text)
     }
 
     /// Creates a heartbeat, which keeps proxies from closing a silent stream.

@@ -112,13 +112,17 @@ impl Following {
     }
 
     async fn frames(&mut self, read: Result<Vec<FeedEntry>, Error>) -> Result<String, Problem> {
-        let entries = read?.into_iter().filter(|entry| self.visible.shows(entry)).collect();
+        let read = read?;
+        let last = read.last().filter(|last| !self.visible.shows(last)).map(|last| last.seq);
+        let entries = read.into_iter().filter(|entry| self.visible.shows(entry)).collect();
         let entries = shown(self.app.engine.store(), self.tenant, entries).await?;
         let frames = entries.iter().map(|shown| {
             let kind = shown.entry.change.kind();
             Frame::json(Some(&shown.entry.seq), Some(kind.as_str()), shown)
         });
-        Ok(frames.map(String::from).collect())
+        // A reader that reconnects goes on after what it does not want to see.
+        let cursor = last.map(|seq| Frame::cursor(&seq));
+        Ok(frames.chain(cursor).map(String::from).collect())
     }
 
     fn end_with(&mut self, frame: Frame) -> String {

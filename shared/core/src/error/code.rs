@@ -70,7 +70,7 @@ codes! {
             "Correct the parameter that `errors` names.";
         InvalidCursor = "invalid_cursor", BadRequest,
             "The cursor was not issued by this list or stream.",
-            "Start again without a cursor, or use the `next_cursor` of the previous page with the same filters.";
+            "Start again without a cursor, or use the `next_cursor` of the previous page with the same filters, or the `seq` of an entry that was received.";
         CursorExpired = "cursor_expired", Gone,
             "What follows the cursor was deleted, because it was too old.",
             "Read the snapshot, and begin at its `seq`.";

@@ -63,7 +63,7 @@ async fn a_type_that_no_feed_has_is_refused_with_those_that_it_has() {
       "errors": [
         {
           "parameter": "types",
-          "detail": "not a type of the feed: the types are run.created, run.started, run.interrupted, run.answered, run.ended, project.created, project.renamed, project.deleted, project.head_moved, message.added, artifact.created, job.ended, credits.low, agent.published, schedule.missed"
+          "detail": "`run.exploded` is not a type of the feed: the types are run.created, run.started, run.interrupted, run.answered, run.ended, project.created, project.renamed, project.deleted, project.head_moved, message.added, artifact.created, job.ended, credits.low, agent.published, schedule.missed"
         }
       ]
     }
