@@ -65,7 +65,9 @@ pub(crate) async fn check(caller: &Caller, runs: &[String]) {
         assert_eq!(entry["status"], row["status"], "{entry}");
     }
     let snapshot = caller.get("/api/feed/snapshot").await;
-    assert_eq!((&snapshot["runs"], snapshot["seq"].as_u64()), (&json!([]), Some(entries.len() as u64)));
+    assert_eq!(snapshot["runs"], json!([]));
+    // Entries about messages and names may follow.
+    assert!(snapshot["seq"].as_u64().is_some_and(|seq| seq >= entries.len() as u64), "{}", snapshot["seq"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,5 +133,5 @@ async fn a_reader_learns_of_every_run_although_the_writer_is_killed() {
     let streamed = timeout(PATIENCE, reading).await.expect("the stream has every entry");
     let ids =
         streamed.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse::<u64>().unwrap());
-    assert!(ids.eq(1..=entries.len() as u64), "{streamed}");
+    assert!(ids.take(entries.len()).eq(1..=entries.len() as u64), "{streamed}");
 }
